@@ -1,0 +1,16 @@
+//! Countersign: nothing enters your Nix store on one party's word.
+//!
+//! A substituter proxy that stands between the Nix daemon and the binary caches. For every store path it asks
+//! several caches, checks who signed, compares what they say, and serves the path only if the policy is met.
+//!
+//! ```text
+//!   main → cli → run → web → memo → transfer, upstream ┐
+//!                                                       ├→ trust → format      pure: no I/O, no clock
+//!                                          config ──────┘
+//! ```
+//!
+//! [`format`] turns text and bytes into types; [`trust`] decides; everything else is a ring around them. What
+//! may be served is a [`trust::Endorsed`], and only the rule of trust makes one.
+
+pub mod format;
+pub mod trust;

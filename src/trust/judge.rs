@@ -1,0 +1,347 @@
+//! The rule of trust (design §3) over one set of answers.
+//!
+//! Pure: answers, the policy and the time in, one verdict out. The order of answers does not matter, because
+//! they are looked at in the order of the configuration.
+
+use crate::format::HashPart;
+use crate::format::content_address::ContentAddress;
+use crate::format::narinfo::Core;
+use crate::trust::policy::{Exception, OperatorId, Policy, Rule, RuleId, Subject};
+use crate::trust::reason::ReasonKind;
+use crate::trust::tally::{Outcome, Support, settle};
+use crate::trust::verdict::{Basis, Endorsed, Verdict};
+use crate::trust::{CacheId, CheckedClaim, ContentQuestion, SignerSet, Timestamp};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// The answers, sorted by what they are worth.
+pub(super) struct Judge<'a> {
+    pub(super) policy: &'a Policy,
+    pub(super) asked: HashPart,
+    pub(super) now: Timestamp,
+    /// Claims of caches that answered.
+    pub(super) live: Vec<&'a CheckedClaim>,
+    /// Last claims of caches that gave no answer.
+    pub(super) remembered: Vec<&'a CheckedClaim>,
+    /// Caches that gave no answer.
+    pub(super) missing: Vec<CacheId>,
+    /// Bytes that were fetched and checked.
+    pub(super) content: &'a [(ContentQuestion, bool)],
+}
+
+/// A verdict, and what would be needed to go on.
+pub(super) struct Judged {
+    pub(super) verdict: Verdict,
+    pub(super) questions: Vec<ContentQuestion>,
+}
+
+impl Judged {
+    /// Whether this is dissent that no missing answer could lift.
+    pub(super) fn is_final_dissent(&self) -> bool {
+        match &self.verdict {
+            Verdict::Refuse(reason) => {
+                matches!(reason.kind, ReasonKind::Dissent { .. } | ReasonKind::Names(_))
+            }
+            Verdict::Absent | Verdict::Defer(_) | Verdict::Endorse(_) => false,
+        }
+    }
+}
+
+impl From<Verdict> for Judged {
+    fn from(verdict: Verdict) -> Self {
+        Self { verdict, questions: Vec::new() }
+    }
+}
+
+/// A claim and what it weighs under its own name's rule.
+#[derive(Clone, Copy)]
+pub(super) struct Weighed<'a> {
+    pub(super) claim: &'a CheckedClaim,
+    pub(super) counting: SignerSet,
+    pub(super) live: bool,
+    pub(super) rule: RuleId,
+    pub(super) credible: bool,
+}
+
+/// One core among credible claims.
+pub(super) struct Candidate<'a> {
+    pub(super) core: &'a Arc<Core>,
+    pub(super) claims: Vec<Weighed<'a>>,
+    pub(super) support: Support,
+}
+
+impl<'a> Judge<'a> {
+    /// The verdict: a pinned build by its exception's rule, else every claim by its own name's.
+    pub(super) fn judge(&self) -> Judged {
+        let mut deferred = None;
+        for (exception, rule) in self.pins() {
+            let Subject::Pinned { path, nar_hash } = &exception.subject else { continue };
+            let of_pin =
+                |w: &Weighed<'_>| w.claim.core.store_path == *path && w.claim.core.nar_hash == *nar_hash;
+            let weighed: Vec<_> = self.weighed(Some(exception.rule)).into_iter().filter(of_pin).collect();
+            if weighed.is_empty() && !self.could_bring(rule, path.name()) {
+                continue;
+            }
+            let judged = self.judge_claims(&weighed);
+            match judged.verdict {
+                Verdict::Endorse(_) => return judged,
+                Verdict::Defer(_) => deferred = Some(judged),
+                Verdict::Absent | Verdict::Refuse(_) => {}
+            }
+        }
+        let judged = self.judge_claims(&self.weighed(None));
+        match (&judged.verdict, deferred) {
+            (Verdict::Refuse(_) | Verdict::Absent, Some(deferred)) => deferred,
+            _ => judged,
+        }
+    }
+
+    /// The exceptions that pin a build of the asked path and still hold.
+    fn pins(&self) -> impl Iterator<Item = (&'a Exception, &'a Rule)> {
+        let pinned = |e: &&'a Exception| {
+            e.holds(self.now)
+                && matches!(&e.subject, Subject::Pinned { path, .. } if path.hash_part() == self.asked)
+        };
+        self.policy.exceptions().iter().filter(pinned).filter_map(|e| Some((e, self.policy.rule(e.rule)?)))
+    }
+
+    /// Every claim with its weight; `forced` is the rule of a pinned exception.
+    pub(super) fn weighed(&self, forced: Option<RuleId>) -> Vec<Weighed<'a>> {
+        let live = self.live.iter().map(|&claim| (claim, true));
+        let all = live.chain(self.remembered.iter().map(|&claim| (claim, false)));
+        let weigh = |(claim, live): (&'a CheckedClaim, bool)| {
+            let rule = forced.unwrap_or_else(|| self.policy.rule_for(claim.core.store_path.name(), self.now));
+            let counting = claim.counting(self.policy, self.now);
+            let credible = self.policy.rule(rule).is_some_and(|r| r.named().meets(counting));
+            Weighed { claim, counting, live, rule, credible }
+        };
+        all.map(weigh).collect()
+    }
+
+    fn judge_claims(&self, weighed: &[Weighed<'a>]) -> Judged {
+        let candidates = candidates(self.policy, weighed.iter().filter(|w| w.credible).copied());
+        let candidates = match self.with_one_name(candidates) {
+            Ok(candidates) => candidates,
+            Err(verdict) => return (*verdict).into(),
+        };
+        let Some((first, rule)) = candidates.first().and_then(|c| Some((c, self.rule_of(c)?))) else {
+            return self.judge_noise(weighed);
+        };
+        let supports: Vec<Support> = candidates.iter().map(|c| c.support.clone()).collect();
+        let outcome = settle(self.policy, rule, &supports);
+        let kind = match outcome {
+            Outcome::Chosen(index) => match candidates.get(index) {
+                Some(candidate) => return self.chosen(candidate, rule).into(),
+                None => ReasonKind::NoClaim,
+            },
+            Outcome::Short(lacks) => {
+                if let Some(judged) = self.by_content(weighed, Some(first.core)) {
+                    return judged;
+                }
+                ReasonKind::Short(self.shortfalls(rule, &first.support, &lacks))
+            }
+            Outcome::Dissent => self.dissent(rule, &candidates),
+        };
+        let reason = self.reason(Some(first.core.store_path.name()), Some(rule), kind);
+        if self.could_lift(rule, first.core.store_path.name(), &candidates) {
+            Verdict::Defer(reason).into()
+        } else {
+            Verdict::Refuse(reason).into()
+        }
+    }
+
+    fn rule_of(&self, candidate: &Candidate<'a>) -> Option<&'a Rule> {
+        candidate.claims.first().and_then(|w| self.policy.rule(w.rule))
+    }
+
+    /// Design §3.4: beside a name that an unlimited signer vouches for, names that only limited signers vouch
+    /// for are noise; names that still differ are refused.
+    fn with_one_name(&self, candidates: Vec<Candidate<'a>>) -> Result<Vec<Candidate<'a>>, Box<Verdict>> {
+        if names(&candidates).len() <= 1 {
+            return Ok(candidates);
+        }
+        let is_unlimited = |c: &Candidate<'a>| {
+            let named = self.rule_of(c).map(Rule::named).unwrap_or_default();
+            c.support.shown.intersection(named).iter().any(|id| self.policy.is_unlimited(id))
+        };
+        let (unlimited, limited): (Vec<_>, Vec<_>) = candidates.into_iter().partition(is_unlimited);
+        let (left, liftable) =
+            if unlimited.is_empty() { (limited, self.could_show_unlimited()) } else { (unlimited, false) };
+        let names_left = names(&left);
+        if names_left.len() <= 1 {
+            return Ok(left);
+        }
+        let live = left.iter().filter(|c| c.claims.iter().any(|w| w.live));
+        let live_names: BTreeSet<&str> = live.map(|c| c.core.store_path.name()).collect();
+        let kind = ReasonKind::Names(names_left.iter().map(|&n| n.into()).collect());
+        let reason = self.reason(None, None, kind);
+        Err(Box::new(if liftable || live_names.len() <= 1 {
+            Verdict::Defer(reason)
+        } else {
+            Verdict::Refuse(reason)
+        }))
+    }
+
+    fn could_show_unlimited(&self) -> bool {
+        let accepted = |&id: &CacheId| {
+            let accept = self.policy.cache(id).and_then(|c| c.accept_signers);
+            self.policy
+                .signer_ids()
+                .any(|s| self.policy.is_unlimited(s) && accept.is_none_or(|a| a.contains(s)))
+        };
+        self.missing.iter().any(accepted)
+    }
+
+    /// A core that satisfies its rule: endorsed, if the caches that must answer did and a source has it.
+    fn chosen(&self, candidate: &Candidate<'a>, rule: &Rule) -> Verdict {
+        let name = Some(candidate.core.store_path.name());
+        if let Some(kind) = self.must_answer(rule) {
+            return Verdict::Defer(self.reason(name, Some(rule), kind));
+        }
+        let address = self.bound_address(candidate.core);
+        match self.endorse(candidate.core, Basis::Rule, rule, address) {
+            Some(endorsed) => Verdict::Endorse(endorsed),
+            None => Verdict::Refuse(self.reason(name, Some(rule), ReasonKind::NoSource)),
+        }
+    }
+
+    fn must_answer(&self, rule: &Rule) -> Option<ReasonKind> {
+        let silent: Vec<CacheId> =
+            rule.must_answer.iter().copied().filter(|id| self.missing.contains(id)).collect();
+        (!silent.is_empty()).then(|| ReasonKind::MustAnswer(self.cache_names(&silent)))
+    }
+
+    /// No credible claim: a path that certifies itself, else nothing to rest on.
+    fn judge_noise(&self, weighed: &[Weighed<'a>]) -> Judged {
+        if let Some(judged) = self.by_content(weighed, None) {
+            return judged;
+        }
+        let noise: Vec<&Weighed<'a>> = weighed.iter().filter(|w| w.live).collect();
+        let Some(first) = noise.first() else {
+            let reason = || self.reason(None, None, ReasonKind::NoClaim);
+            return if self.missing.is_empty() { Verdict::Absent } else { Verdict::Defer(reason()) }.into();
+        };
+        let Some(rule) = self.policy.rule(first.rule) else { return Verdict::Absent.into() };
+        let kind = ReasonKind::NotCredible {
+            needed: self.signer_names(rule.named()),
+            caches: self.cache_names(&noise.iter().map(|w| w.claim.cache).collect::<Vec<_>>()),
+        };
+        let reason = self.reason(Some(first.claim.core.store_path.name()), Some(rule), kind);
+        let could = noise.iter().any(|w| {
+            self.policy.rule(w.rule).is_some_and(|r| self.could_bring(r, w.claim.core.store_path.name()))
+        });
+        if could { Verdict::Defer(reason) } else { Verdict::Refuse(reason) }.into()
+    }
+
+    /// Design §3.7: a path that certifies itself. `only` is the one credible core, where there is one.
+    /// `None` where nothing certifies itself.
+    fn by_content(&self, weighed: &[Weighed<'a>], only: Option<&Arc<Core>>) -> Option<Judged> {
+        let mut certified: Vec<(&Arc<Core>, &ContentAddress, &Rule)> = Vec::new();
+        for w in weighed.iter().filter(|w| w.live && only.is_none_or(|core| *core == w.claim.core)) {
+            let (Some(address), Some(rule)) = (&w.claim.hints.content_address, self.policy.rule(w.rule))
+            else {
+                continue;
+            };
+            let is_known =
+                certified.iter().any(|(core, known, _)| **core == w.claim.core && *known == address);
+            if rule.verify_content_addressed
+                && !is_known
+                && address.certifies(self.policy.store_dir(), &w.claim.core)
+            {
+                certified.push((&w.claim.core, address, rule));
+            }
+        }
+        let bound = |(core, address, _): &(&Arc<Core>, &ContentAddress, &Rule)| {
+            address.binds_nar_hash() == Some(core.nar_hash)
+        };
+        // One core whose NarHash its path binds needs no bytes; NarSize is not bound, so rivals do.
+        let proven = match certified.as_slice() {
+            [only] if bound(only) => Some(*only),
+            _ => certified.iter().copied().find(|&(core, address, _)| {
+                self.content.iter().any(|(q, agrees)| *agrees && q.core == *core && q.address == *address)
+            }),
+        };
+        let Some((core, address, rule)) = proven else {
+            return self.ask_for_bytes(&certified);
+        };
+        if let Some(kind) = self.must_answer(rule) {
+            return Some(Verdict::Defer(self.reason(Some(core.store_path.name()), Some(rule), kind)).into());
+        }
+        let verdict = match self.endorse(core, Basis::Content, rule, Some(*address)) {
+            Some(endorsed) => Verdict::Endorse(endorsed),
+            None => {
+                Verdict::Refuse(self.reason(Some(core.store_path.name()), Some(rule), ReasonKind::NoSource))
+            }
+        };
+        Some(verdict.into())
+    }
+
+    fn ask_for_bytes(&self, certified: &[(&Arc<Core>, &ContentAddress, &Rule)]) -> Option<Judged> {
+        let mut questions = Vec::new();
+        for (core, address, _) in certified {
+            let is_answered = self.content.iter().any(|(q, _)| q.core == **core && q.address == **address);
+            let offers = self.offers(core);
+            if !is_answered && !offers.is_empty() {
+                let question =
+                    ContentQuestion { core: Arc::clone(core), address: **address, offers };
+                questions.push(question);
+            }
+        }
+        let (core, _, rule) =
+            certified.iter().find(|(core, ..)| questions.iter().any(|q| q.core == **core))?;
+        let reason = self.reason(Some(core.store_path.name()), Some(rule), ReasonKind::BytesUnchecked);
+        Some(Judged { verdict: Verdict::Defer(reason), questions })
+    }
+
+    /// What observe mode serves: the core of the best-priority cache whose claim one allowed signature, or its
+    /// own content address, admits.
+    pub(super) fn admitted(&self) -> Option<Endorsed> {
+        let weighed = self.weighed(None);
+        let mut admitted: Vec<&Weighed<'a>> =
+            weighed.iter().filter(|w| w.live && !w.counting.is_empty()).collect();
+        admitted.sort_by_key(|w| self.policy.cache(w.claim.cache).map(|c| (c.priority, w.claim.cache)));
+        let by_signature = admitted.iter().find_map(|w| {
+            let rule = self.policy.rule(w.rule)?;
+            self.endorse(&w.claim.core, Basis::Observed, rule, self.bound_address(&w.claim.core))
+        });
+        by_signature.or_else(|| match self.by_content(&weighed, None)?.verdict {
+            Verdict::Endorse(endorsed) => Some(endorsed),
+            Verdict::Absent | Verdict::Defer(_) | Verdict::Refuse(_) => None,
+        })
+    }
+}
+
+/// Groups credible claims by core, in the order of the configuration.
+pub(super) fn candidates<'a>(
+    policy: &Policy,
+    credible: impl Iterator<Item = Weighed<'a>>,
+) -> Vec<Candidate<'a>> {
+    let mut candidates: Vec<Candidate<'a>> = Vec::new();
+    for w in credible {
+        let index = candidates.iter().position(|c| **c.core == *w.claim.core).unwrap_or_else(|| {
+            candidates.push(Candidate {
+                core: &w.claim.core,
+                claims: Vec::new(),
+                support: Support::default(),
+            });
+            candidates.len().saturating_sub(1)
+        });
+        let Some(candidate) = candidates.get_mut(index) else { continue };
+        candidate.support.shown = candidate.support.shown.union(w.counting);
+        if w.live {
+            candidate.support.live = candidate.support.live.union(w.counting);
+            candidate.support.operators.extend(operator(policy, w.claim.cache));
+        }
+        candidate.claims.push(w);
+    }
+    candidates
+}
+
+/// The operator behind a cache, if its word counts towards `operators`.
+pub(super) fn operator(policy: &Policy, id: CacheId) -> Option<OperatorId> {
+    policy.cache(id).filter(|c| c.counts_as_operator).map(|c| c.operator)
+}
+
+fn names<'a>(candidates: &[Candidate<'a>]) -> BTreeSet<&'a str> {
+    candidates.iter().map(|c| c.core.store_path.name()).collect()
+}

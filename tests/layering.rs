@@ -1,0 +1,148 @@
+//! The direction of dependence, held by reading the `use` lines: an edge that is not in the table fails, and a
+//! new one is a reviewed line here.
+//!
+//! `format` and `trust` are pure besides: they may not name anything that does I/O or reads a clock.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Each top-level module and what it may use of the others.
+const EDGES: &[(&str, &[&str])] = &[
+    ("format", &[]),
+    ("trust", &["format"]),
+    ("config", &["format", "trust"]),
+    ("clock", &["trust"]),
+    ("telemetry", &["config"]),
+    ("state", &["config", "format"]),
+    ("countersigner", &["config", "format", "trust"]),
+    ("upstream", &["config", "format", "trust"]),
+    ("transfer", &["config", "format", "trust", "upstream"]),
+    ("question", &["clock", "format", "transfer", "trust", "upstream"]),
+    ("memo", &["clock", "countersigner", "format", "question", "transfer", "trust", "upstream"]),
+    ("web", &["config", "format", "memo", "transfer", "trust", "upstream"]),
+    ("run", &["config", "countersigner", "memo", "state", "transfer", "upstream", "web"]),
+    (
+        "cli",
+        &[
+            "clock", "config", "format", "question", "run", "state", "telemetry", "transfer", "trust", "upstream",
+        ],
+    ),
+];
+
+/// What pure modules may not name.
+const IMPURE: &[&str] = &[
+    "std::fs",
+    "std::net",
+    "std::env",
+    "std::process",
+    "std::thread",
+    "std::time::Instant",
+    "std::time::SystemTime",
+    "SystemTime::now",
+    "Instant::now",
+    "tokio",
+    "hyper",
+    "moka",
+    "tracing",
+    "rustix",
+];
+
+/// What the web ring may not name: nothing there may know a claim.
+const NOT_IN_WEB: &[&str] = &["format::narinfo", "trust::Claim", "trust::CheckedClaim", "trust::Ballot"];
+
+#[test]
+fn every_edge_between_modules_is_in_the_table() {
+    let mut faults = Vec::new();
+    for (module, file, text) in sources() {
+        let allowed = EDGES.iter().find(|(name, _)| *name == module).map(|(_, to)| *to);
+        let Some(allowed) = allowed else {
+            assert!(matches!(module.as_str(), "lib" | "main"), "{module} is not in the table");
+            continue;
+        };
+        for used in used_modules(&text) {
+            if used != module && !allowed.contains(&used.as_str()) {
+                faults.push(format!("{}: {module} → {used}", file.display()));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "edges that are not in the table:\n{}", faults.join("\n"));
+}
+
+#[test]
+fn pure_modules_name_nothing_that_does_io() {
+    let mut faults = Vec::new();
+    for (module, file, text) in sources().filter(|(module, ..)| matches!(module.as_str(), "format" | "trust")) {
+        let is_test = file.components().any(|c| c.as_os_str() == "tests" || c.as_os_str() == "tests.rs");
+        for word in IMPURE.iter().filter(|word| !is_test && code(&text).contains(**word)) {
+            faults.push(format!("{}: {module} names {word}", file.display()));
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn the_web_ring_knows_no_claim() {
+    for (_, file, text) in sources().filter(|(module, ..)| module == "web") {
+        for word in NOT_IN_WEB {
+            assert!(!code(&text).contains(word), "{} names {word}", file.display());
+        }
+    }
+}
+
+#[test]
+fn the_table_is_found_to_be_broken_when_it_is() {
+    assert_eq!(used_modules("use crate::web::Route;\nlet x = crate::memo::Held;"), ["web", "memo"]);
+    assert_eq!(used_modules("use crate::{format, trust::Policy};"), ["format", "trust"]);
+}
+
+/// Every source file with its top-level module.
+fn sources() -> impl Iterator<Item = (String, PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    collect(&root, &mut files);
+    assert!(files.len() > 20, "the sources are somewhere else");
+    files.into_iter().map(move |file| {
+        let inside = file.strip_prefix(&root).unwrap().to_owned();
+        let first = inside.components().next().unwrap().as_os_str().to_str().unwrap().to_owned();
+        let text = fs::read_to_string(&file).unwrap();
+        (first.trim_end_matches(".rs").to_owned(), inside, text)
+    })
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+/// The text without comment lines.
+fn code(text: &str) -> String {
+    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+/// The top-level modules that a file uses, by `crate::…`.
+fn used_modules(text: &str) -> Vec<String> {
+    let code = code(text);
+    let mut used = Vec::new();
+    for (at, _) in code.match_indices("crate::") {
+        let rest = &code[at + "crate::".len()..];
+        match rest.strip_prefix('{') {
+            Some(group) => {
+                let group = &group[..group.find('}').unwrap_or(group.len())];
+                used.extend(group.split(',').map(|part| word(part.trim())));
+            }
+            None => used.push(word(rest)),
+        }
+    }
+    used.retain(|name| !name.is_empty());
+    used
+}
+
+fn word(text: &str) -> String {
+    text.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect()
+}
