@@ -12,5 +12,17 @@
 //! [`format`] turns text and bytes into types; [`trust`] decides; everything else is a ring around them. What
 //! may be served is a [`trust::Endorsed`], and only the rule of trust makes one.
 
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod countersigner;
 pub mod format;
+pub mod memo;
+pub mod question;
+pub mod run;
+pub mod state;
+pub mod telemetry;
+pub mod transfer;
 pub mod trust;
+pub mod upstream;
+pub mod web;

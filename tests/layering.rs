@@ -24,7 +24,16 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
-            "clock", "config", "format", "question", "run", "state", "telemetry", "transfer", "trust", "upstream",
+            "clock",
+            "config",
+            "format",
+            "question",
+            "run",
+            "state",
+            "telemetry",
+            "transfer",
+            "trust",
+            "upstream",
         ],
     ),
 ];
@@ -71,7 +80,8 @@ fn every_edge_between_modules_is_in_the_table() {
 #[test]
 fn pure_modules_name_nothing_that_does_io() {
     let mut faults = Vec::new();
-    for (module, file, text) in sources().filter(|(module, ..)| matches!(module.as_str(), "format" | "trust")) {
+    for (module, file, text) in sources().filter(|(module, ..)| matches!(module.as_str(), "format" | "trust"))
+    {
         let is_test = file.components().any(|c| c.as_os_str() == "tests" || c.as_os_str() == "tests.rs");
         for word in IMPURE.iter().filter(|word| !is_test && code(&text).contains(**word)) {
             faults.push(format!("{}: {module} names {word}", file.display()));

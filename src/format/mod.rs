@@ -24,6 +24,7 @@ pub mod content_address;
 pub mod fingerprint;
 pub mod hash;
 pub mod key;
+pub mod nar;
 pub mod narinfo;
 #[cfg(test)]
 mod samples;
@@ -34,6 +35,6 @@ pub use cache_info::NixCacheInfo;
 pub use content_address::ContentAddress;
 pub use fingerprint::fingerprint;
 pub use hash::{HashAlgo, NarHash, NixHash};
-pub use key::{KeyName, Signature, SigningKey, VerifyingKey};
+pub use key::{KeyError, KeyName, Signature, SigningKey, VerifyingKey};
 pub use narinfo::{Compression, Core, Hints, Limits, NarInfo, Quirks, References};
 pub use store_path::{HashPart, StoreDir, StorePath};

@@ -282,8 +282,7 @@ impl<'a> Judge<'a> {
             let is_answered = self.content.iter().any(|(q, _)| q.core == **core && q.address == **address);
             let offers = self.offers(core);
             if !is_answered && !offers.is_empty() {
-                let question =
-                    ContentQuestion { core: Arc::clone(core), address: **address, offers };
+                let question = ContentQuestion { core: Arc::clone(core), address: **address, offers };
                 questions.push(question);
             }
         }

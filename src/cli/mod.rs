@@ -1,0 +1,177 @@
+//! The command line.
+
+mod check;
+mod exit;
+mod explain;
+mod key;
+mod serve;
+
+pub use check::check;
+pub use exit::Exit;
+
+use crate::config::{self, Config, Environment, LoadError, Loaded, Location, Style};
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Nothing enters your Nix store on one party's word.
+///
+/// Countersign stands between the Nix daemon and the binary caches. For every store path it asks several
+/// caches, checks who signed, compares what they say, and serves the path only if your policy is met; it
+/// hashes the bytes before the daemon may have the last of them.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, after_long_help = AFTER_HELP)]
+pub struct Arguments {
+    /// The configuration file.
+    ///
+    /// Without it $COUNTERSIGN_CONFIG, else /etc/countersign/config.toml if it is there, else the built-in
+    /// policy: cache.nixos.org, its one key, one signature, dissent refused.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the caches' paths to Nix, as far as the policy endorses them.
+    ///
+    /// Listens on 127.0.0.1:8419 unless the configuration says otherwise. SIGHUP reads the configuration
+    /// again: a faulty file is reported and the old configuration stays in force. SIGTERM and SIGINT stop,
+    /// after the answers under way.
+    Serve,
+    /// Check the configuration: all faults at once, each with its place and what would do.
+    Check,
+    /// Say why a path is served or not: every cache's claim side by side, who vouched, which rule applied,
+    /// and what would lift a refusal.
+    ///
+    /// Asks the caches now. Exit status: 0 endorsed, 1 refused or absent, 3 undecided because caches did not
+    /// answer.
+    Explain {
+        /// A store path, its base name, or its 32-character hash.
+        #[arg(value_name = "PATH|HASH")]
+        path: String,
+        /// For programs.
+        #[arg(long)]
+        json: bool,
+    },
+    /// The keys that countersign, and signing keys for uploads.
+    #[command(subcommand)]
+    Key(KeyCommand),
+}
+
+/// What to do with a key.
+#[derive(Debug, Subcommand)]
+pub enum KeyCommand {
+    /// Print a public key, one bare `name:base64` line.
+    ///
+    /// Without FILE the key that the configured mode countersigns with: the one key that nix.conf should
+    /// trust.
+    Public {
+        /// A secret key file.
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    /// Make a signing key for uploads, and print what others must trust.
+    Generate {
+        /// The key's name; by custom the cache's host name and a number: cache.acme.example-1.
+        #[arg(value_name = "NAME")]
+        name: String,
+        /// Where to write the secret key; it must not exist.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Replace a key by a new one.
+    ///
+    /// Without FILE the machine key (in observe mode the observe key): after a signer was revoked, so that
+    /// what the old key countersigned is no longer trusted. Restart the service and put the new public key
+    /// into nix.conf. With FILE a signing key: its successor is written beside it, and both should sign for a
+    /// while.
+    Rotate {
+        /// A secret key file.
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+}
+
+impl Arguments {
+    /// Runs the command.
+    pub fn run(self) -> Exit {
+        let environment = Environment::of_process();
+        let location = self.config.map_or(Location::Usual, Location::File);
+        let now = crate::clock::now();
+        if matches!(self.command, Command::Check) {
+            return check(
+                &location,
+                &environment,
+                now,
+                style(),
+                &mut std::io::stdout(),
+                &mut std::io::stderr(),
+            );
+        }
+        if let Command::Key(KeyCommand::Public { file: Some(file) }) = &self.command {
+            return key::public_of(file);
+        }
+        if let Command::Key(KeyCommand::Generate { name, file }) = &self.command {
+            return key::generate(name, file);
+        }
+        if let Command::Key(KeyCommand::Rotate { file: Some(file) }) = &self.command {
+            return key::succeed(file);
+        }
+        let loaded = match config::load(&location, &environment, now) {
+            Ok(loaded) => loaded,
+            Err(LoadError::Faulty(report)) => {
+                eprint!("{}", report.render(style()));
+                return Exit::Config;
+            }
+            Err(error) => return fail(Exit::Io, &error),
+        };
+        let Loaded { config, warnings, .. } = loaded;
+        match self.command {
+            Command::Serve => {
+                crate::telemetry::start(config.log_format);
+                for warning in warnings.lines() {
+                    tracing::warn!("{warning}");
+                }
+                serve::serve(config, location, environment)
+            }
+            Command::Explain { path, json } => explain::explain(&config, &path, json),
+            Command::Key(KeyCommand::Rotate { .. }) => key::rotate(&config),
+            Command::Check | Command::Key(_) => key::public(&config),
+        }
+    }
+}
+
+/// A runtime for a command that talks to the network.
+fn runtime() -> Result<tokio::runtime::Runtime, Exit> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| fail(Exit::Io, &error))
+}
+
+/// Colours on a terminal, unless the user wants none (<https://no-color.org>).
+fn style() -> Style {
+    use std::io::IsTerminal;
+    let wanted = std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty());
+    if wanted && std::io::stderr().is_terminal() { Style::Coloured } else { Style::Plain }
+}
+
+/// Says what went wrong, on stderr.
+fn fail(exit: Exit, error: &(dyn std::error::Error + 'static)) -> Exit {
+    eprintln!("countersign: {}", crate::upstream::Chain(error));
+    exit
+}
+
+fn state(config: &Config) -> crate::state::StateDirectory {
+    crate::state::StateDirectory::at(config.state_directory.clone())
+}
+
+const AFTER_HELP: &str = "\
+Exit status: 0 fine; 1 refused, dissent or findings; 2 usage or configuration; 3 could not find out (I/O, network).
+
+First steps:
+  countersign serve                 (in one terminal)
+  countersign key public            (the key for nix.conf)
+  nix.conf:  substituters = http://127.0.0.1:8419
+             trusted-public-keys = <that key and no other>
+             narinfo-cache-negative-ttl = 0
+             narinfo-cache-positive-ttl = 300";

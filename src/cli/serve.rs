@@ -1,0 +1,113 @@
+//! `countersign serve`.
+
+use crate::cli::{Exit, fail, runtime};
+use crate::config::{self, Config, Environment, LoadError, Location};
+use crate::run::Running;
+use crate::upstream::Chain;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Serves until a signal stops it.
+pub(super) fn serve(config: Config, location: Location, environment: Environment) -> Exit {
+    match runtime() {
+        Ok(runtime) => runtime.block_on(serving(config, location, environment)),
+        Err(exit) => exit,
+    }
+}
+
+struct Signals {
+    reload: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+/// What happened to the service.
+enum Event {
+    Reload,
+    Stop,
+    Ended,
+}
+
+async fn serving(config: Config, location: Location, environment: Environment) -> Exit {
+    let mut signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => return fail(Exit::Io, &error),
+    };
+    let mut running = match Running::start(&config).await {
+        Ok(running) => running,
+        Err(error) => return fail(Exit::Io, &error),
+    };
+    drop(config);
+    for place in running.places() {
+        tracing::info!(at = place, "listening");
+    }
+    tracing::info!(key = running.key(), "countersigning; nix.conf must trust this key and no other");
+    notify(&[sd_notify::NotifyState::Ready]);
+    loop {
+        match signals.next_event(&mut running).await {
+            Event::Reload => {
+                notify(&[sd_notify::NotifyState::Reloading]);
+                reload(&running, &location, &environment);
+                notify(&[sd_notify::NotifyState::Ready]);
+            }
+            Event::Stop => {
+                tracing::info!("stopping after the answers under way");
+                notify(&[sd_notify::NotifyState::Stopping]);
+                running.stop().await;
+                return Exit::Ok;
+            }
+            Event::Ended => return Exit::Io,
+        }
+    }
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            reload: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next_event(&mut self, running: &mut Running) -> Event {
+        tokio::select! {
+            _ = self.reload.recv() => Event::Reload,
+            _ = self.terminate.recv() => Event::Stop,
+            _ = self.interrupt.recv() => Event::Stop,
+            () = running.ended() => Event::Ended,
+        }
+    }
+}
+
+/// Reads the configuration again; a faulty one changes nothing and says so.
+fn reload(running: &Running, location: &Location, environment: &Environment) {
+    match config::load(location, environment, crate::clock::now()) {
+        Ok(loaded) => {
+            for warning in loaded.warnings.lines() {
+                tracing::warn!("{warning}");
+            }
+            match running.reload(&loaded.config) {
+                Ok(()) => tracing::info!(
+                    "reloaded the configuration; `listen` and `limits.connections` need a restart"
+                ),
+                Err(error) => {
+                    tracing::error!(%error, "kept the old configuration: the new one cannot be used")
+                }
+            }
+        }
+        Err(LoadError::Faulty(report)) => {
+            for fault in report.lines() {
+                tracing::error!("{fault}");
+            }
+            tracing::error!("kept the old configuration: the new one has faults");
+        }
+        Err(error) => tracing::error!(error = %Chain(&error), "kept the old configuration"),
+    }
+}
+
+/// Tells systemd, where it listens (sd_notify(3)).
+fn notify(states: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "could not notify systemd");
+    }
+}

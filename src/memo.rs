@@ -1,0 +1,228 @@
+//! Verdicts: asked for once, remembered for a time by outcome, withdrawn when a late answer dissents.
+//!
+//! However many clients want one path, its caches are asked once. A verdict lasts as long as the answers that
+//! it rests on; a defer is never remembered, but the answers behind it are, so that a retry asks only the
+//! caches that were silent. Nothing here survives the process.
+
+use crate::clock;
+use crate::countersigner::Countersigner;
+use crate::format::HashPart;
+use crate::question::{Question, lasts, recollect};
+use crate::transfer::{Relay, Withdrawn};
+use crate::trust::{Ballot, Endorsed, NarGrant, Verdict};
+use crate::upstream::{Known, Upstreams};
+use bytes::Bytes;
+use moka::Expiry;
+use moka::future::Cache;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::{Semaphore, oneshot};
+
+/// The verdicts of one configuration.
+#[derive(Clone, Debug)]
+pub struct Verdicts(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    upstreams: Arc<Upstreams>,
+    countersigner: Arc<Countersigner>,
+    relay: Arc<Relay>,
+    held: Cache<HashPart, Arc<Held>>,
+    known: Cache<HashPart, Arc<[Known]>>,
+    prefetching: Option<Arc<Semaphore>>,
+}
+
+/// A verdict and what is served on it.
+#[derive(Debug)]
+pub struct Held {
+    /// What the rule of trust says.
+    pub verdict: Verdict,
+    /// The narinfo to serve, printed and countersigned, if anything is.
+    pub narinfo: Option<Bytes>,
+    served: Option<Endorsed>,
+    withdrawn: Withdrawn,
+    lasts: Duration,
+}
+
+impl Held {
+    /// What is served: the endorsed core, in observe mode the admitted one.
+    pub fn served(&self) -> Option<&Endorsed> {
+        self.served.as_ref()
+    }
+
+    /// Leave to fetch the bytes, and the flag that a late dissent raises.
+    pub fn grant(&self) -> Option<(NarGrant, Withdrawn)> {
+        self.served.as_ref().map(|endorsed| (endorsed.grant(), self.withdrawn.clone()))
+    }
+}
+
+/// Lets an entry live as long as its verdict lasts.
+#[derive(Debug)]
+struct ByOutcome;
+
+impl Expiry<HashPart, Arc<Held>> for ByOutcome {
+    fn expire_after_create(&self, _: &HashPart, held: &Arc<Held>, _: Instant) -> Option<Duration> {
+        Some(held.lasts)
+    }
+}
+
+impl Verdicts {
+    /// No verdicts yet.
+    pub fn new(
+        upstreams: Arc<Upstreams>,
+        countersigner: Arc<Countersigner>,
+        relay: Arc<Relay>,
+        prefetch: bool,
+    ) -> Self {
+        let held = Cache::builder().max_capacity(MOST_HELD).expire_after(ByOutcome).build();
+        let known = Cache::builder().max_capacity(MOST_KNOWN).time_to_idle(KNOWN_IDLE).build();
+        let prefetching = prefetch.then(|| Arc::new(Semaphore::new(PREFETCHING)));
+        Self(Arc::new(Inner { upstreams, countersigner, relay, held, known, prefetching }))
+    }
+
+    /// The verdict on a path, remembered or asked for now.
+    pub async fn of(&self, asked: HashPart) -> Arc<Held> {
+        if let Some(held) = self.0.held.get(&asked).await {
+            return held;
+        }
+        let inner = Arc::clone(&self.0);
+        // A task of its own: a client that goes away does not end the question for the others.
+        let flight = tokio::spawn(async move {
+            let question = Arc::clone(&inner);
+            inner.held.get_with(asked, question.ask(asked)).await
+        });
+        match flight.await {
+            Ok(held) => {
+                self.prefetch(&held);
+                held
+            }
+            Err(fault) => {
+                tracing::error!(path = %asked, %fault, "a question ended early");
+                Arc::new(self.0.undecided(asked))
+            }
+        }
+    }
+
+    /// The verdict on a path from what is remembered alone; nobody is asked.
+    pub async fn known(&self, asked: HashPart) -> Arc<Held> {
+        match self.0.held.get(&asked).await {
+            Some(held) => held,
+            None => {
+                let known = self.0.known.get(&asked).await;
+                let ballot = recollect(&self.0.upstreams, asked, known.as_deref().unwrap_or_default());
+                Arc::new(self.0.hold(&ballot))
+            }
+        }
+    }
+
+    /// How many verdicts are remembered, about.
+    pub fn count(&self) -> u64 {
+        self.0.held.entry_count()
+    }
+
+    /// Asks ahead for the references of what was just endorsed; those that find no room are not.
+    fn prefetch(&self, held: &Held) {
+        let (Some(room), Some(endorsed)) = (&self.0.prefetching, held.served()) else { return };
+        for reference in endorsed.core().references.iter() {
+            let path = reference.hash_part();
+            if self.0.held.contains_key(&path) {
+                continue;
+            }
+            let Ok(permit) = Arc::clone(room).try_acquire_owned() else { return };
+            let verdicts = self.clone();
+            tokio::spawn(async move {
+                Box::pin(verdicts.of(path)).await;
+                drop(permit);
+            });
+        }
+    }
+}
+
+impl Inner {
+    /// Asks, gives the verdict, and goes on listening for late answers.
+    async fn ask(self: Arc<Self>, asked: HashPart) -> Arc<Held> {
+        let (sender, receiver) = oneshot::channel();
+        let inner = Arc::clone(&self);
+        tokio::spawn(async move {
+            let known = inner.known.get(&asked).await;
+            let known = known.as_deref().unwrap_or_default();
+            let question = Question::ask(&inner.upstreams, &inner.relay, asked, known).await;
+            inner.known.insert(asked, question.known.as_slice().into()).await;
+            let held = Arc::new(inner.hold(&question.ballot));
+            report(&held, asked);
+            // The asker may be gone; the answers are remembered all the same.
+            drop(sender.send(Arc::clone(&held)));
+            inner.listen_on(asked, question, held).await;
+        });
+        match receiver.await {
+            Ok(held) => held,
+            Err(_) => Arc::new(self.undecided(asked)),
+        }
+    }
+
+    /// What is known of a path of which nobody has been asked.
+    fn undecided(&self, asked: HashPart) -> Held {
+        self.hold(&Ballot::open(Arc::clone(self.upstreams.policy()), asked))
+    }
+
+    fn hold(&self, ballot: &Ballot) -> Held {
+        let now = clock::now();
+        let verdict = ballot.verdict(now);
+        let served = if self.countersigner.is_observing() {
+            ballot.admitted(now)
+        } else if let Verdict::Endorse(endorsed) = &verdict {
+            Some(endorsed.clone())
+        } else {
+            None
+        };
+        let narinfo = served.as_ref().map(|endorsed| self.countersigner.print(endorsed));
+        let lasts = if matches!(verdict, Verdict::Defer(_)) { Duration::ZERO } else { lasts(ballot) };
+        Held { verdict, narinfo, served, withdrawn: Withdrawn::default(), lasts }
+    }
+
+    /// Judges answers that come after the verdict; one that changes what is served withdraws it.
+    async fn listen_on(&self, asked: HashPart, mut question: Question, held: Arc<Held>) {
+        while question.late_answer().await.is_some() {
+            self.known.insert(asked, question.known.as_slice().into()).await;
+            let after = self.hold(&question.ballot);
+            let is_served_alike = after.served().map(Endorsed::core) == held.served().map(Endorsed::core);
+            if is_served_alike && after.verdict.label() == held.verdict.label() {
+                continue;
+            }
+            self.held.invalidate(&asked).await;
+            if held.served().is_some() && !is_served_alike && held.withdrawn.raise() {
+                tracing::warn!(path = %asked, "withdrew the verdict: a late answer changed it");
+            }
+            report(&after, asked);
+        }
+    }
+}
+
+/// One line for each verdict that is not routine.
+fn report(held: &Held, asked: HashPart) {
+    match &held.verdict {
+        Verdict::Absent => tracing::debug!(path = %asked, "absent"),
+        Verdict::Endorse(e) => tracing::debug!(path = %e.core().store_path, rule = e.rule(), "endorsed"),
+        Verdict::Defer(reason) | Verdict::Refuse(reason) => tracing::info!(
+            path = %asked,
+            name = reason.name.as_deref().unwrap_or_default(),
+            verdict = held.verdict.label(),
+            code = reason.code(),
+            reason = %reason,
+            lift = reason.lift(),
+            "not endorsed"
+        ),
+    }
+}
+
+/// Verdicts remembered at most.
+const MOST_HELD: u64 = 100_000;
+
+/// Paths whose answers are remembered at most.
+const MOST_KNOWN: u64 = 20_000;
+
+/// Answers that nobody asked for in a day are forgotten.
+const KNOWN_IDLE: Duration = Duration::from_secs(24 * 3600);
+
+/// References asked for ahead at one time.
+const PREFETCHING: usize = 64;

@@ -1,0 +1,106 @@
+//! One question: asking the caches for one path until the rule of trust can decide.
+
+use crate::clock;
+use crate::format::HashPart;
+use crate::transfer::Relay;
+use crate::trust::{Answer, Ballot, CacheId, Settled, Silence};
+use crate::upstream::{Known, Said, Upstreams};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tokio::time::timeout_at;
+
+/// The answers to one question, and those that may still come.
+#[derive(Debug)]
+pub struct Question {
+    /// What has been answered.
+    pub ballot: Ballot,
+    /// The same, with when it was said, to be remembered.
+    pub known: Vec<Known>,
+    late: mpsc::UnboundedReceiver<(CacheId, Answer)>,
+}
+
+impl Question {
+    /// Asks the caches of which nothing fresh is known, and waits as long as design §3.9 says.
+    pub async fn ask(upstreams: &Upstreams, relay: &Relay, asked: HashPart, known: &[Known]) -> Self {
+        let deadline = tokio::time::Instant::now() + upstreams.decision_timeout();
+        let ballot = recollect(upstreams, asked, known);
+        let missing: Vec<_> = ballot.pending().collect();
+        let poll = upstreams.poll(asked, missing.into_iter());
+        let mut question = Self { ballot, known: known.to_vec(), late: poll.answers };
+        for cache in poll.unwaited {
+            question.ballot.cast(cache, Answer::NoAnswer(Silence::Down));
+        }
+        while question.ballot.settled(clock::now()) == Settled::No {
+            let Ok(Some((cache, answer))) = timeout_at(deadline, question.late.recv()).await else { break };
+            question.take(cache, answer);
+        }
+        question.check_content(upstreams, relay, deadline).await;
+        question
+    }
+
+    /// Waits for an answer that comes after the verdict; `None` when none can come any more.
+    pub async fn late_answer(&mut self) -> Option<()> {
+        loop {
+            let (cache, answer) = self.late.recv().await?;
+            if !matches!(answer, Answer::NoAnswer(_)) {
+                self.take(cache, answer);
+                return Some(());
+            }
+        }
+    }
+
+    fn take(&mut self, cache: CacheId, answer: Answer) {
+        let said = match &answer {
+            Answer::Claim(claim) => Some(Said::Claim(claim.clone())),
+            Answer::NotFound => Some(Said::NotFound),
+            Answer::NoAnswer(_) => None,
+        };
+        if let Some(said) = said {
+            self.known.retain(|known| known.cache != cache);
+            self.known.push(Known { cache, at: Instant::now(), said });
+        }
+        self.ballot.cast(cache, answer);
+    }
+
+    /// Fetches the bytes of paths that would certify themselves, where that could matter.
+    async fn check_content(&mut self, upstreams: &Upstreams, relay: &Relay, deadline: tokio::time::Instant) {
+        for question in self.ballot.content_questions(clock::now()).into_iter().take(MOST_CONTENT_QUESTIONS) {
+            let Ok(checked) = timeout_at(deadline, relay.certifies(upstreams, &question)).await else {
+                return;
+            };
+            if let Some(agrees) = checked {
+                self.ballot.content_checked(question, agrees);
+            }
+        }
+    }
+}
+
+/// A ballot with the answers that are still fresh cast, and the older claims recalled.
+pub fn recollect(upstreams: &Upstreams, asked: HashPart, known: &[Known]) -> Ballot {
+    let now = Instant::now();
+    let mut ballot = Ballot::open(Arc::clone(upstreams.policy()), asked);
+    for known in known {
+        match (&known.said, known.is_fresh(now)) {
+            (Said::Claim(claim), true) => ballot.cast(known.cache, Answer::Claim(claim.clone())),
+            (Said::Claim(claim), false) => ballot.recall((**claim).clone()),
+            (Said::NotFound, true) => ballot.cast(known.cache, Answer::NotFound),
+            (Said::NotFound, false) => {}
+        }
+    }
+    ballot
+}
+
+/// How long a verdict over these answers may be remembered: claims hold for an hour, anything less for five
+/// minutes (design §3.10), and never past the moment at which time alone could change it.
+pub fn lasts(ballot: &Ballot) -> Duration {
+    let now = clock::now();
+    let all_claim = ballot.said().all(|(_, said)| matches!(said, Ok(Some(_))));
+    let by_answers = if all_claim { crate::upstream::CLAIM_FRESH } else { crate::upstream::NOT_FOUND_FRESH };
+    let change = ballot.policy().next_change(now);
+    let left = change.and_then(|at| u64::try_from(at.seconds().saturating_sub(now.seconds())).ok());
+    left.map_or(by_answers, |seconds| by_answers.min(Duration::from_secs(seconds)))
+}
+
+/// Contradicting self-certifying claims whose bytes are fetched for one verdict.
+const MOST_CONTENT_QUESTIONS: usize = 4;

@@ -1,0 +1,149 @@
+//! Wiring: one configuration becomes a running service, a reload replaces it, a signal stops it.
+
+use crate::config::{Config, Listen, Mode};
+use crate::countersigner::Countersigner;
+use crate::memo::Verdicts;
+use crate::state::{StateDirectory, StateError};
+use crate::transfer::Relay;
+use crate::upstream::{Upstreams, UpstreamsError};
+use crate::web::{Acceptor, Hosts, ListenError, Listener, Service};
+use arc_swap::ArcSwap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use tokio_util::sync::CancellationToken;
+
+/// Why the service cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The state directory or a key in it.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// A cache's certificates or credentials.
+    #[error(transparent)]
+    Upstreams(#[from] UpstreamsError),
+    /// A socket.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The machine key is configured as a signer: our own word would count as another's.
+    #[error(
+        "the countersigning key {key} is listed under [signers.{signer}]: it may not be a signer; remove it there"
+    )]
+    OwnKey {
+        /// The key's name.
+        key: String,
+        /// The signer it is listed under.
+        signer: Box<str>,
+    },
+}
+
+/// A service that listens and answers.
+#[derive(Debug)]
+pub struct Running {
+    current: Arc<ArcSwap<Service>>,
+    addresses: Vec<IpAddr>,
+    stop: CancellationToken,
+    accepting: tokio::task::JoinHandle<()>,
+    places: Vec<String>,
+    key: String,
+}
+
+impl Running {
+    /// Starts serving a configuration. No cache is asked before a client asks.
+    ///
+    /// # Errors
+    /// [`StartError`] if a key, a secret or a socket cannot be had.
+    pub async fn start(config: &Config) -> Result<Self, StartError> {
+        let state = StateDirectory::at(config.state_directory.clone());
+        let countersigner = countersigner(config, &state)?;
+        let key = countersigner.public_key().to_string();
+        let listeners = listeners(config).await?;
+        let addresses: Vec<IpAddr> = listeners.iter().filter_map(Listener::address).map(|a| a.ip()).collect();
+        let places = listeners.iter().map(Listener::describe).collect();
+        let service = service(config, countersigner, &state, &addresses)?;
+        let current = Arc::new(ArcSwap::from_pointee(service));
+        let acceptor = Acceptor::new(Arc::clone(&current), config.limits.connections.get());
+        let stop = CancellationToken::new();
+        let accepting = tokio::spawn(acceptor.run(listeners, stop.clone()));
+        Ok(Self { current, addresses, stop, accepting, places, key })
+    }
+
+    /// Where it listens, in words.
+    pub fn places(&self) -> &[String] {
+        &self.places
+    }
+
+    /// The public key that clients must trust.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Serves another configuration from the next request on. Listeners and the limit on connections stay.
+    ///
+    /// # Errors
+    /// [`StartError`]; the configuration before then stays in force.
+    pub fn reload(&self, config: &Config) -> Result<(), StartError> {
+        let state = StateDirectory::at(config.state_directory.clone());
+        let countersigner = countersigner(config, &state)?;
+        self.current.store(Arc::new(service(config, countersigner, &state, &self.addresses)?));
+        Ok(())
+    }
+
+    /// Stops accepting, waits for answers under way, and returns.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        if let Err(fault) = self.accepting.await {
+            tracing::error!(%fault, "accepting ended early");
+        }
+    }
+
+    /// Resolves if accepting ends although nobody stopped it.
+    pub async fn ended(&mut self) {
+        if let Err(fault) = (&mut self.accepting).await {
+            tracing::error!(%fault, "accepting ended early");
+        }
+    }
+}
+
+fn countersigner(config: &Config, state: &StateDirectory) -> Result<Countersigner, StartError> {
+    let key = state.countersigning_key(config.mode)?;
+    let own = key.verifying_key();
+    for signer in config.policy.signers() {
+        if signer.keys.iter().any(|k| k.key.same_key(&own)) {
+            return Err(StartError::OwnKey { key: own.name().to_string(), signer: signer.name.clone() });
+        }
+    }
+    Ok(Countersigner::new(key, config.mode, config.store_dir.clone()))
+}
+
+fn service(
+    config: &Config,
+    countersigner: Countersigner,
+    state: &StateDirectory,
+    addresses: &[IpAddr],
+) -> Result<Service, StartError> {
+    if config.mode == Mode::Observe {
+        tracing::warn!("observing: paths that the policy would refuse are served; nothing is enforced");
+    }
+    let upstreams = Arc::new(Upstreams::new(config)?);
+    let relay = Arc::new(Relay::new(&config.serving, &config.limits, state.path().join("spool")));
+    let prefetch = config.serving.prefetch;
+    let verdicts =
+        Verdicts::new(Arc::clone(&upstreams), Arc::new(countersigner), Arc::clone(&relay), prefetch);
+    let hosts = Hosts::new(&config.hosts, addresses.iter().copied());
+    Ok(Service::new(config, upstreams, relay, verdicts, hosts))
+}
+
+async fn listeners(config: &Config) -> Result<Vec<Listener>, StartError> {
+    let handed_over = Listener::handed_over()?;
+    if !handed_over.is_empty() {
+        return Ok(handed_over);
+    }
+    let mut listeners = Vec::new();
+    for listen in &config.listen {
+        listeners.push(match listen {
+            Listen::Tcp(address) => Listener::tcp(*address).await?,
+            Listen::Unix(path) => Listener::unix(path).await?,
+        });
+    }
+    Ok(listeners)
+}

@@ -1,0 +1,291 @@
+//! The state directory and the keys in it.
+//!
+//! ```text
+//! machine.sec   the machine key, `name:base64`, mode 0600: countersigns in enforce mode
+//! observe.sec   the same for observe mode, so that what was only observed is never trusted later
+//! machine.pub   its public half, and observe.pub: what nix.conf must trust
+//! retired.pub   public halves of keys that were rotated out, one per line, newest last
+//! ```
+//!
+//! A key is made on the first start under a random name, written beside its place, synced and linked there,
+//! so that two starts at once agree on one. A key whose public half is there and whose secret half is not has
+//! been lost, and is not quietly replaced.
+
+use crate::config::Mode;
+use crate::format::{KeyError, KeyName, SigningKey};
+use std::fs::{File, OpenOptions, Permissions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// The directory where the service keeps what must outlive it.
+#[derive(Clone, Debug)]
+pub struct StateDirectory(PathBuf);
+
+/// Why a key cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// Something in the directory cannot be read or written.
+    #[error("cannot {doing} {path}: {source}")]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// What went wrong.
+        source: io::Error,
+    },
+    /// A file that should hold a key does not.
+    #[error("{path} holds no usable secret key: {source}; move it away and run `countersign key rotate`")]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: KeyError,
+    },
+    /// A secret key that others can read.
+    #[error("{path} has mode {mode:04o}, so others may have read the key: run `countersign key rotate`")]
+    Mode {
+        /// The file.
+        path: PathBuf,
+        /// Its mode.
+        mode: u32,
+    },
+    /// The secret half is gone.
+    #[error(
+        "{path} is missing although its public half is there: restore it from a backup, or run \
+         `countersign key rotate` and put the new public key into nix.conf"
+    )]
+    Lost {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No key has been made yet.
+    #[error("{path} does not exist yet: it is made when `countersign serve` first starts")]
+    NoKey {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+impl StateDirectory {
+    /// The directory at `path`; nothing is touched.
+    pub fn at(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    /// Its path.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Makes the directory, for us alone to write.
+    ///
+    /// # Errors
+    /// [`StateError::Io`] if it cannot be made.
+    pub fn create(&self) -> Result<(), StateError> {
+        use std::os::unix::fs::DirBuilderExt;
+        let made = std::fs::DirBuilder::new().recursive(true).mode(0o755).create(&self.0);
+        made.map_err(|source| StateError::Io {
+            doing: "make the state directory",
+            path: self.0.clone(),
+            source,
+        })
+    }
+
+    /// The key that countersigns in a mode, made now if there has never been one.
+    ///
+    /// # Errors
+    /// [`StateError`] if it cannot be read or made, was lost, or is open to others.
+    pub fn countersigning_key(&self, mode: Mode) -> Result<SigningKey, StateError> {
+        match self.existing_key(mode) {
+            Err(StateError::NoKey { .. }) => {
+                self.create()?;
+                self.make_key(mode)?;
+                self.existing_key(mode)
+            }
+            read => read,
+        }
+    }
+
+    /// The same, never made.
+    ///
+    /// # Errors
+    /// [`StateError::NoKey`] if there has never been one, else as [`Self::countersigning_key`].
+    pub fn existing_key(&self, mode: Mode) -> Result<SigningKey, StateError> {
+        let path = self.secret(mode);
+        match read_secret_key(&path) {
+            Err(StateError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                if self.public(mode).exists() {
+                    Err(StateError::Lost { path })
+                } else {
+                    Err(StateError::NoKey { path })
+                }
+            }
+            read => read,
+        }
+    }
+
+    /// Replaces the key of a mode; the old public half is kept in `retired.pub`.
+    ///
+    /// # Errors
+    /// [`StateError::Io`] if something cannot be written; the old key is then still in place.
+    pub fn rotate(&self, mode: Mode) -> Result<SigningKey, StateError> {
+        self.create()?;
+        let public = self.public(mode);
+        if let Ok(old) = std::fs::read_to_string(&public) {
+            self.retire(old.trim_end())?;
+        }
+        let fresh = write_beside(&self.secret(mode), &random_key(mode)?.to_secret_text())?;
+        rename(&fresh, &self.secret(mode))?;
+        let key = read_secret_key(&self.secret(mode))?;
+        self.publish(mode, &key)?;
+        Ok(key)
+    }
+
+    fn retire(&self, public: &str) -> Result<(), StateError> {
+        let path = self.0.join("retired.pub");
+        let append = || {
+            let mut file = OpenOptions::new().append(true).create(true).mode(0o644).open(&path)?;
+            writeln!(file, "{public}")?;
+            file.sync_all()
+        };
+        append().map_err(|source| StateError::Io { doing: "write", path: path.clone(), source })
+    }
+
+    fn make_key(&self, mode: Mode) -> Result<(), StateError> {
+        let place = self.secret(mode);
+        let fresh = write_beside(&place, &random_key(mode)?.to_secret_text())?;
+        // A link fails where a rename would replace: of two first starts, one key wins.
+        let linked = std::fs::hard_link(&fresh, &place);
+        std::fs::remove_file(&fresh).unwrap_or_default();
+        match linked {
+            Err(source) if source.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(StateError::Io { doing: "write", path: place, source });
+            }
+            _ => sync_parent(&place)?,
+        }
+        let key = read_secret_key(&place)?;
+        self.publish(mode, &key)
+    }
+
+    fn publish(&self, mode: Mode, key: &SigningKey) -> Result<(), StateError> {
+        let place = self.public(mode);
+        let fresh = write_beside(&place, &format!("{}\n", key.verifying_key()))?;
+        std::fs::set_permissions(&fresh, Permissions::from_mode(0o644)).map_err(|source| StateError::Io {
+            doing: "write",
+            path: fresh.clone(),
+            source,
+        })?;
+        rename(&fresh, &place)
+    }
+
+    fn secret(&self, mode: Mode) -> PathBuf {
+        self.0.join(format!("{}.sec", stem(mode)))
+    }
+
+    fn public(&self, mode: Mode) -> PathBuf {
+        self.0.join(format!("{}.pub", stem(mode)))
+    }
+}
+
+fn stem(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Enforce => "machine",
+        Mode::Observe => "observe",
+    }
+}
+
+/// Reads a secret key file, refusing one that others can read.
+///
+/// # Errors
+/// [`StateError`] if it cannot be read, is open to others, or holds no key.
+pub fn read_secret_key(path: &Path) -> Result<SigningKey, StateError> {
+    let failed = |source| StateError::Io { doing: "read", path: path.to_owned(), source };
+    let mut file = File::open(path).map_err(failed)?;
+    let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(StateError::Mode { path: path.to_owned(), mode });
+    }
+    let mut text = Zeroizing::new([0_u8; LONGEST_KEY_FILE]);
+    let mut length = 0;
+    loop {
+        match file.read(text.get_mut(length..).unwrap_or_default()).map_err(failed)? {
+            0 => break,
+            n => length += n,
+        }
+    }
+    SigningKey::parse(text.get(..length).unwrap_or_default())
+        .map_err(|source| StateError::Key { path: path.to_owned(), source })
+}
+
+/// Writes a new secret key file; an existing file is left alone.
+///
+/// # Errors
+/// [`StateError::Io`] if the file exists or cannot be written.
+pub fn write_new_secret_key(path: &Path, key: &SigningKey) -> Result<(), StateError> {
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        file.write_all(key.to_secret_text().as_bytes())?;
+        file.sync_all()
+    };
+    write().map_err(|source| StateError::Io { doing: "write", path: path.to_owned(), source })
+}
+
+/// A new key under a name that tells nothing of the machine.
+fn random_key(mode: Mode) -> Result<SigningKey, StateError> {
+    let tag = random::<6>()?;
+    let name = format!("countersign-{}-{}", stem(mode), data_encoding::HEXLOWER.encode(&*tag));
+    let name = KeyName::parse(&name)
+        .map_err(|source| StateError::Key { path: PathBuf::new(), source: source.into() })?;
+    Ok(SigningKey::from_seed(name, &*random::<32>()?))
+}
+
+/// A new signing key under a chosen name.
+///
+/// # Errors
+/// [`StateError::Io`] if the system gives no random bytes.
+pub fn generate_key(name: KeyName) -> Result<SigningKey, StateError> {
+    Ok(SigningKey::from_seed(name, &*random::<32>()?))
+}
+
+fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, StateError> {
+    let path = PathBuf::from("/dev/urandom");
+    let mut bytes = Zeroizing::new([0_u8; N]);
+    let read = File::open(&path).and_then(|mut file| file.read_exact(&mut *bytes));
+    read.map_err(|source| StateError::Io { doing: "read random bytes from", path, source })?;
+    Ok(bytes)
+}
+
+/// Writes `text` to a new file beside `place`, for us alone to read, and syncs it.
+fn write_beside(place: &Path, text: &str) -> Result<PathBuf, StateError> {
+    let fresh = place.with_extension(format!("new.{}", std::process::id()));
+    let write = || {
+        std::fs::remove_file(&fresh)
+            .or_else(|e| if e.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(e) })?;
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    };
+    write().map_err(|source| StateError::Io { doing: "write", path: fresh.clone(), source })?;
+    Ok(fresh)
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), StateError> {
+    std::fs::rename(from, to).map_err(|source| StateError::Io {
+        doing: "write",
+        path: to.to_owned(),
+        source,
+    })?;
+    sync_parent(to)
+}
+
+fn sync_parent(path: &Path) -> Result<(), StateError> {
+    let parent = path.parent().unwrap_or(Path::new("."));
+    let synced = File::open(parent).and_then(|dir| dir.sync_all());
+    synced.map_err(|source| StateError::Io { doing: "sync", path: parent.to_owned(), source })
+}
+
+/// Longer than any key file: a name of 128 characters and 88 of base64, with line breaks.
+const LONGEST_KEY_FILE: usize = 1024;

@@ -1,0 +1,186 @@
+//! Fetching the bytes of an endorsed NAR from whichever source delivers them.
+//!
+//! Sources are tried in order; one that fails before the first checked byte is replaced by the next. Small
+//! NARs are checked whole before anything is given out, and so is every NAR where the configuration says
+//! `verify-before-sending = "whole"`, or the source has lied before: those wait in an unlinked file.
+
+use crate::config::{Limits, Serving, VerifyBeforeSending};
+use crate::format::nar::{self, content::ContentCheck};
+use crate::transfer::decode::Decoder;
+use crate::transfer::fetch::{Fetch, Interrupted};
+use crate::transfer::transfer::{Transfer, TransferError};
+use crate::transfer::verify::{NarCheck, TransferFault};
+use crate::transfer::withdrawn::Withdrawn;
+use crate::transfer::{
+    Codec, memory_needed,
+    spool::{Spool, Spooled},
+};
+use crate::trust::{ContentQuestion, NarGrant, Offer};
+use crate::upstream::{Chain, RemoteCache, Upstreams};
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// Fetches NARs under shared limits.
+#[derive(Debug)]
+pub struct Relay {
+    buffer: u64,
+    verify: VerifyBeforeSending,
+    minimum_rate: u64,
+    memory: Arc<Semaphore>,
+    most_memory: u32,
+    cpu: Arc<Semaphore>,
+    spool: Spool,
+}
+
+/// The bytes of a NAR, as far as they are checked.
+#[derive(Debug)]
+pub enum NarBytes {
+    /// All of them, checked.
+    Whole(VecDeque<Bytes>),
+    /// All of them, checked, in a file without a name.
+    Spooled(Spooled),
+    /// The first of them; the rest is checked as it comes.
+    Streamed(VecDeque<Bytes>, Box<Transfer>),
+}
+
+/// What a transfer must have.
+#[derive(Clone, Copy, Debug)]
+struct Demand {
+    nar_hash: [u8; 32],
+    nar_size: u64,
+}
+
+impl Relay {
+    /// A relay that spools below `spool`.
+    pub fn new(serving: &Serving, limits: &Limits, spool: PathBuf) -> Self {
+        let most_memory = u32::try_from(limits.memory.bytes() / UNIT).unwrap_or(u32::MAX).max(1);
+        let threads = std::thread::available_parallelism().map_or(2, usize::from);
+        Self {
+            buffer: serving.buffer.bytes(),
+            verify: serving.verify,
+            minimum_rate: serving.minimum_rate.bytes_per_second(),
+            memory: Arc::new(Semaphore::new(most_memory as usize)),
+            most_memory,
+            cpu: Arc::new(Semaphore::new(threads)),
+            spool: Spool::new(spool, limits.spool.bytes()),
+        }
+    }
+
+    /// The bytes of a granted NAR, from the first source that delivers a checked byte; `None` if none does.
+    pub async fn fetch(
+        &self,
+        upstreams: &Upstreams,
+        grant: &NarGrant,
+        withdrawn: &Withdrawn,
+    ) -> Option<NarBytes> {
+        let demand = Demand { nar_hash: *grant.nar_hash().digest(), nar_size: grant.nar_size() };
+        for offer in grant.offers() {
+            let Some(cache) = upstreams.cache(offer.cache) else { continue };
+            match self.fetch_from(cache, offer, demand, withdrawn).await {
+                Ok(bytes) => return Some(bytes),
+                Err(error) => self.note(cache, offer, &error),
+            }
+        }
+        None
+    }
+
+    async fn fetch_from(
+        &self,
+        cache: &Arc<RemoteCache>,
+        offer: &Offer,
+        demand: Demand,
+        withdrawn: &Withdrawn,
+    ) -> Result<NarBytes, TransferError> {
+        let mut transfer = self.open(cache, offer, demand, None, withdrawn).await?;
+        let mut first = VecDeque::new();
+        if demand.nar_size <= self.buffer {
+            while let Some(bytes) = transfer.next().await? {
+                first.push_back(bytes);
+            }
+            return Ok(NarBytes::Whole(first));
+        }
+        if self.verify == VerifyBeforeSending::Whole || cache.has_lied() {
+            return self.spool.take(demand.nar_size, &mut transfer).await.map(NarBytes::Spooled);
+        }
+        first.extend(transfer.next().await?);
+        Ok(NarBytes::Streamed(first, Box::new(transfer)))
+    }
+
+    /// Whether the bytes of a path that would certify itself do; `None` if no source could deliver any.
+    pub async fn certifies(&self, upstreams: &Upstreams, question: &ContentQuestion) -> Option<bool> {
+        let core = question.core();
+        let demand = Demand { nar_hash: *core.nar_hash.digest(), nar_size: core.nar_size };
+        for offer in question.offers() {
+            let Some(cache) = upstreams.cache(offer.cache) else { continue };
+            let opened = self
+                .open(cache, offer, demand, Some(ContentCheck::of(question.address())), &Withdrawn::default())
+                .await;
+            let drained = match opened {
+                Ok(transfer) => drain(transfer).await,
+                Err(error) => Err(error),
+            };
+            match drained {
+                Ok(()) => return Some(true),
+                Err(TransferError::Fault(fault)) => {
+                    tracing::debug!(cache = cache.name(), %fault, "bytes do not certify their path");
+                    return Some(false);
+                }
+                Err(error) => self.note(cache, offer, &error),
+            }
+        }
+        None
+    }
+
+    async fn open(
+        &self,
+        cache: &Arc<RemoteCache>,
+        offer: &Offer,
+        demand: Demand,
+        content: Option<ContentCheck>,
+        withdrawn: &Withdrawn,
+    ) -> Result<Transfer, TransferError> {
+        let response = cache.fetch_location(&offer.location).await.map_err(Interrupted::from)?;
+        let mut source = Fetch::new(response.into_body(), demand.nar_size, self.minimum_rate);
+        let first: Vec<Bytes> = source.frame().await?.into_iter().collect();
+        let codec = Codec::of(&offer.compression).ok_or(TransferError::Undecodable)?;
+        let wanted = memory_needed(codec, first.first().map(|b| &b[..]).unwrap_or_default());
+        let needed = if codec == Codec::None { 0 } else { wanted.clamp(LEAST_FOR_DECODER, MOST_FOR_DECODER) };
+        let units =
+            u32::try_from((needed + BUFFERS).div_ceil(UNIT)).unwrap_or(u32::MAX).min(self.most_memory);
+        // The budget is never closed.
+        let memory = Arc::clone(&self.memory).acquire_many_owned(units).await;
+        let memory = memory.map_err(|_| TransferError::Withdrawn)?;
+        let limits = nar::Limits { nar_size: demand.nar_size, ..nar::Limits::default() };
+        let decoder = Decoder::new(codec, needed).map_err(TransferFault::from)?;
+        let check = NarCheck::new(decoder, demand.nar_hash, demand.nar_size, &limits, content);
+        Ok(Transfer::new(source, check, first, Arc::clone(&self.cpu), withdrawn.clone(), memory))
+    }
+
+    fn note(&self, cache: &RemoteCache, offer: &Offer, error: &TransferError) {
+        if matches!(error, TransferError::Fault(_)) {
+            cache.mark_liar();
+        }
+        tracing::warn!(cache = cache.name(), url = %offer.location.0, error = %Chain(error), "a source failed");
+    }
+}
+
+async fn drain(mut transfer: Transfer) -> Result<(), TransferError> {
+    while transfer.next().await?.is_some() {}
+    Ok(())
+}
+
+/// The most memory for one decoder: one that asks for more is refused (design §6).
+const MOST_FOR_DECODER: u64 = 128 * 1024 * 1024;
+
+/// The least that a decoder is granted, so that a later member may need a little more than the first: what
+/// xz -6 takes.
+const LEAST_FOR_DECODER: u64 = 10 * 1024 * 1024;
+
+/// The memory budget is counted in these.
+const UNIT: u64 = 64 * 1024;
+
+/// What a transfer holds beside its decoder: a batch being read, one being worked on, and their output.
+const BUFFERS: u64 = 3 * 1024 * 1024;

@@ -1,0 +1,88 @@
+//! Asking one cache for its claim on one path.
+
+use crate::format::HashPart;
+use crate::format::narinfo::{Limits, NarInfo, ParseError};
+use crate::trust::{Answer, Claim, NoClaim, Policy, Silence};
+use crate::upstream::cache::{FetchError, Outside, RemoteCache};
+use http::StatusCode;
+use http_body_util::{BodyExt, Limited};
+use std::fmt;
+
+/// Why a cache gave no answer, for the log.
+#[derive(Debug, thiserror::Error)]
+pub enum AskError {
+    /// Nothing was fetched.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// The body broke off, or was longer than `limits.narinfo`.
+    #[error("the narinfo broke off or is too long: {0}")]
+    Body(Box<dyn std::error::Error + Send + Sync>),
+    /// It is no narinfo.
+    #[error("the narinfo is malformed: {0}")]
+    Parse(#[from] ParseError),
+    /// It is no claim for the path.
+    #[error(transparent)]
+    NoClaim(#[from] NoClaim),
+}
+
+impl RemoteCache {
+    /// Asks the cache for its claim. What is no claim and no "not found" is no answer, and logged.
+    pub async fn ask(&self, asked: HashPart, policy: &Policy, limits: &Limits) -> Answer {
+        match self.claim(asked, policy, limits).await {
+            Ok(claim) => Answer::Claim(Box::new(claim)),
+            Err(AskError::Fetch(FetchError::Status(StatusCode::NOT_FOUND | StatusCode::GONE))) => {
+                Answer::NotFound
+            }
+            Err(error) => {
+                let silence = silence(&error);
+                tracing::debug!(cache = self.name(), path = %asked, error = %Chain(&error), "got no answer");
+                Answer::NoAnswer(silence)
+            }
+        }
+    }
+
+    async fn claim(&self, asked: HashPart, policy: &Policy, limits: &Limits) -> Result<Claim, AskError> {
+        let response = self.fetch_path(&format!("{asked}.narinfo")).await?;
+        let body =
+            Limited::new(response.into_body(), limits.bytes).collect().await.map_err(AskError::Body)?;
+        let narinfo = NarInfo::parse(&body.to_bytes(), policy.store_dir(), limits)?;
+        let location = match self.locate(&narinfo.hints.url) {
+            Ok(location) => Some(location),
+            Err(outside) => {
+                self.log_outside(asked, outside);
+                None
+            }
+        };
+        Ok(Claim::new(self.id(), asked, narinfo, location, policy.store_dir())?)
+    }
+
+    fn log_outside(&self, asked: HashPart, outside: Outside) {
+        tracing::warn!(cache = self.name(), path = %asked, %outside, "will not fetch where the cache points to");
+    }
+}
+
+fn silence(error: &AskError) -> Silence {
+    match error {
+        AskError::Fetch(FetchError::Http(_)) | AskError::Body(_) => Silence::Unreachable,
+        // An overloaded or broken server says nothing about the path.
+        AskError::Fetch(FetchError::Status(status)) if status.is_server_error() || status.as_u16() == 429 => {
+            Silence::Unreachable
+        }
+        AskError::Fetch(_) | AskError::Parse(_) | AskError::NoClaim(_) => Silence::Faulty,
+    }
+}
+
+/// An error with its causes on one line.
+pub(crate) struct Chain<'a>(pub(crate) &'a (dyn std::error::Error + 'static));
+
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(cause) = source {
+            write!(f, ": {cause}")?;
+            source = cause.source();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,244 @@
+//! One remote cache: its origin, and how anything is fetched from it.
+//!
+//! Only the cache's own origin is fetched from. A URL or redirect that leaves scheme, host or port is that
+//! cache's fault unless its `nar-hosts` allows it, and none drops from https to http (design §5).
+
+use crate::config::{CacheSettings, HostPort};
+use crate::trust::{CacheId, Location};
+use crate::upstream::client::HttpClient;
+use crate::upstream::credentials::{Credentials, CredentialsError};
+use crate::upstream::health::Health;
+use bytes::Bytes;
+use http::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, HeaderName, HeaderValue, LOCATION, USER_AGENT,
+};
+use http::{Request, Response, StatusCode};
+use http_body_util::Empty;
+use hyper::body::Incoming;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use tokio::sync::Semaphore;
+use url::Url;
+
+/// A cache that can be asked.
+#[derive(Debug)]
+pub struct RemoteCache {
+    id: CacheId,
+    name: Box<str>,
+    base: Url,
+    nar_hosts: Vec<HostPort>,
+    claim_timeout: Duration,
+    client: HttpClient,
+    credentials: Credentials,
+    /// What is known of its reachability.
+    pub(super) health: Mutex<Health>,
+    /// Bounds the questions under way.
+    pub(super) asking: Semaphore,
+    lied: AtomicBool,
+}
+
+/// Why nothing could be fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// The location leads outside what the cache may point to.
+    #[error("{0}")]
+    Outside(#[from] Outside),
+    /// More redirects than are followed.
+    #[error("more than {MOST_REDIRECTS} redirects")]
+    Redirects,
+    /// A redirect that does not say where to.
+    #[error("a redirect without a usable Location")]
+    RedirectNowhere,
+    /// A status that gives no bytes.
+    #[error("status {0}")]
+    Status(StatusCode),
+    /// A Content-Encoding, which was not asked for.
+    #[error("a Content-Encoding that was not asked for")]
+    Encoded,
+    /// The request could not be made or answered.
+    #[error("{0}")]
+    Http(#[from] hyper_util::client::legacy::Error),
+    /// The request could not be written.
+    #[error("{0}")]
+    Request(#[from] http::Error),
+}
+
+/// Why a URL is not fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Outside {
+    /// It is no URL.
+    #[error("it is no URL")]
+    NoUrl,
+    /// Its host is neither the cache's own nor in `nar-hosts`.
+    #[error("the URL leaves the cache's own scheme, host and port, and `nar-hosts` does not list where to")]
+    Foreign,
+    /// It drops from https to http, or is neither.
+    #[error("the URL drops from https to another scheme")]
+    Downgraded,
+    /// It carries a user name or password.
+    #[error("the URL carries credentials")]
+    Userinfo,
+}
+
+impl RemoteCache {
+    /// A cache by its settings; its credentials are read now.
+    ///
+    /// # Errors
+    /// [`CredentialsError`] if its credentials file cannot be used.
+    pub fn new(id: CacheId, settings: &CacheSettings, client: HttpClient) -> Result<Self, CredentialsError> {
+        let credentials = match &settings.credentials_file {
+            Some(path) => Credentials::read(path, settings.url.host_str().unwrap_or_default())?,
+            None => Credentials::NONE,
+        };
+        Ok(Self {
+            id,
+            name: settings.name.clone(),
+            base: settings.url.clone(),
+            nar_hosts: settings.nar_hosts.clone(),
+            claim_timeout: settings.claim_timeout,
+            client,
+            credentials,
+            health: Mutex::new(Health::NEW),
+            asking: Semaphore::new(MOST_QUESTIONS),
+            lied: AtomicBool::new(false),
+        })
+    }
+
+    /// Its number in the policy.
+    pub fn id(&self) -> CacheId {
+        self.id
+    }
+
+    /// Its name in the configuration.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How long it is waited for.
+    pub fn claim_timeout(&self) -> Duration {
+        self.claim_timeout
+    }
+
+    /// Whether it ever delivered bytes that did not match; it is then always spooled whole.
+    pub fn has_lied(&self) -> bool {
+        self.lied.load(Ordering::Relaxed)
+    }
+
+    /// Remembers that it delivered bytes that did not match.
+    pub fn mark_liar(&self) {
+        self.lied.store(true, Ordering::Relaxed);
+    }
+
+    /// Where a narinfo's URL leads, if the cache may point there.
+    ///
+    /// # Errors
+    /// [`Outside`] if not.
+    pub fn locate(&self, url: &str) -> Result<Location, Outside> {
+        let joined = self.base.join(url).map_err(|_| Outside::NoUrl)?;
+        self.permit(&self.base, joined).map(|url| Location(String::from(url).into()))
+    }
+
+    /// Whether something at `from` may point to `to`.
+    fn permit(&self, from: &Url, mut to: Url) -> Result<Url, Outside> {
+        to.set_fragment(None);
+        if !to.username().is_empty() || to.password().is_some() {
+            return Err(Outside::Userinfo);
+        }
+        let stays_secure = to.scheme() == "https" || (to.scheme() == "http" && from.scheme() == "http");
+        if !stays_secure {
+            return Err(Outside::Downgraded);
+        }
+        if self.is_own(&to) || self.nar_hosts.iter().any(|allowed| allows(allowed, &to)) {
+            Ok(to)
+        } else {
+            Err(Outside::Foreign)
+        }
+    }
+
+    fn is_own(&self, url: &Url) -> bool {
+        url.scheme() == self.base.scheme()
+            && url.host_str() == self.base.host_str()
+            && url.port_or_known_default() == self.base.port_or_known_default()
+    }
+
+    /// Fetches a path below the cache's URL.
+    ///
+    /// # Errors
+    /// [`FetchError`]; a status other than 200 is one.
+    pub async fn fetch_path(&self, path: &str) -> Result<Response<Incoming>, FetchError> {
+        let url = self.base.join(path).map_err(|_| Outside::NoUrl)?;
+        self.fetch(self.permit(&self.base, url)?).await
+    }
+
+    /// Fetches what a location holds.
+    ///
+    /// # Errors
+    /// [`FetchError`]; a status other than 200 is one.
+    pub async fn fetch_location(&self, location: &Location) -> Result<Response<Incoming>, FetchError> {
+        let url = Url::parse(&location.0).map_err(|_| Outside::NoUrl)?;
+        self.fetch(self.permit(&self.base, url)?).await
+    }
+
+    async fn fetch(&self, mut url: Url) -> Result<Response<Incoming>, FetchError> {
+        for _ in 0..=MOST_REDIRECTS {
+            let response = self.client.send(self.request(&url)?).await?;
+            match response.status() {
+                StatusCode::OK if response.headers().contains_key(CONTENT_ENCODING) => {
+                    return Err(FetchError::Encoded);
+                }
+                StatusCode::OK => return Ok(response),
+                StatusCode::FORBIDDEN if is_s3(&response) => {
+                    return Err(FetchError::Status(StatusCode::NOT_FOUND));
+                }
+                status if is_redirect(status) => {
+                    let to = response.headers().get(LOCATION).and_then(|v| v.to_str().ok());
+                    let to = to.and_then(|to| url.join(to).ok()).ok_or(FetchError::RedirectNowhere)?;
+                    url = self.permit(&url, to)?;
+                }
+                status => return Err(FetchError::Status(status)),
+            }
+        }
+        Err(FetchError::Redirects)
+    }
+
+    fn request(&self, url: &Url) -> Result<Request<Empty<Bytes>>, FetchError> {
+        let mut request = Request::get(url.as_str()).body(Empty::new())?;
+        let headers = request.headers_mut();
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
+        headers.insert(VIA, HeaderValue::from_static("1"));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        if let Some(value) = self.credentials.header().filter(|_| self.is_own(url)) {
+            headers.insert(AUTHORIZATION, value.clone());
+        }
+        Ok(request)
+    }
+}
+
+fn allows(allowed: &HostPort, url: &Url) -> bool {
+    url.host_str() == Some(&*allowed.host)
+        && allowed.port.map_or(url.port().is_none(), |port| url.port_or_known_default() == Some(port))
+}
+
+fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}
+
+/// A 403 of S3 means "not found" to those who may not list the bucket; every S3 answer carries a request id.
+fn is_s3(response: &Response<Incoming>) -> bool {
+    let headers = response.headers();
+    headers.contains_key("x-amz-request-id") || headers.get("server").is_some_and(|v| v == "AmazonS3")
+}
+
+/// Redirects that are followed for one request (protocol notes §12).
+const MOST_REDIRECTS: usize = 3;
+
+/// Questions under way at one cache: four times what one Nix process asks at once.
+const MOST_QUESTIONS: usize = 100;
+
+/// Marks what a Countersign asks. Another one answers it from what it knows, so that two that list each other
+/// do not ask in a circle.
+pub const VIA: HeaderName = HeaderName::from_static("countersign-via");
+
+/// How we introduce ourselves. Nothing of the machine or its user is in it.
+const AGENT: &str = concat!("countersign/", env!("CARGO_PKG_VERSION"));

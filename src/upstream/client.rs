@@ -1,0 +1,171 @@
+//! The HTTP client for caches: connections pooled, HTTP/2 where TLS offers it, and nothing done unasked.
+//!
+//! It follows no redirects and decodes nothing. `HTTPS_PROXY` and `NO_PROXY` are honoured for https, by a
+//! tunnel; plain http goes straight to the cache.
+
+use bytes::Bytes;
+use http::{Request, Response, Uri};
+use http_body_util::Empty;
+use hyper::body::Incoming;
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::proxy::Tunnel;
+use hyper_util::client::legacy::{Client, Error};
+use hyper_util::client::proxy::matcher::Matcher;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::ClientConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, pem};
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tower_service::Service;
+
+/// A client with one set of trusted certificates.
+#[derive(Clone, Debug)]
+pub struct HttpClient(Client<HttpsConnector<Dial>, Empty<Bytes>>);
+
+/// Why TLS cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The system has no certificates to trust, or they cannot be read.
+    #[error(
+        "no trusted certificates: {0}; install the package ca-certificates, or name a bundle in NIX_SSL_CERT_FILE \
+         or `ca-file`"
+    )]
+    Roots(rustls::Error),
+    /// A file of certificates cannot be used.
+    #[error("certificates in {path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: pem::Error,
+    },
+    /// A file without any certificate.
+    #[error("certificates in {0}: the file holds none that can be used")]
+    Empty(PathBuf),
+}
+
+impl HttpClient {
+    /// A client that trusts the certificates of `ca_file`, else the system's.
+    ///
+    /// # Errors
+    /// [`TlsError`] if there are no certificates to trust.
+    pub fn new(ca_file: Option<&Path>) -> Result<Self, TlsError> {
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let tls = match ca_file {
+            Some(path) => with_roots(provider, path)?,
+            None => with_system_roots(provider)?,
+        };
+        let https = hyper_rustls::HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_http1()
+            .enable_http2()
+            .wrap_connector(Dial::new());
+        let client = Client::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(POOL_IDLE)
+            .http2_adaptive_window(true)
+            .build(https);
+        Ok(Self(client))
+    }
+
+    /// Sends one request and gives the head of the response.
+    ///
+    /// # Errors
+    /// Whatever keeps the head from coming: name, connection, TLS, HTTP.
+    pub async fn send(&self, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, Error> {
+        self.0.request(request).await
+    }
+}
+
+fn builder(
+    provider: Arc<rustls::crypto::CryptoProvider>,
+) -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, TlsError> {
+    ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::Roots)
+}
+
+fn with_roots(provider: Arc<rustls::crypto::CryptoProvider>, path: &Path) -> Result<ClientConfig, TlsError> {
+    let failed = |source| TlsError::File { path: path.to_owned(), source };
+    let mut roots = rustls::RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(path).map_err(failed)? {
+        roots.add_parsable_certificates([certificate.map_err(failed)?]);
+    }
+    if roots.is_empty() {
+        return Err(TlsError::Empty(path.to_owned()));
+    }
+    Ok(builder(provider)?.with_root_certificates(roots).with_no_client_auth())
+}
+
+fn with_system_roots(provider: Arc<rustls::crypto::CryptoProvider>) -> Result<ClientConfig, TlsError> {
+    let verifier = rustls_platform_verifier::Verifier::new(Arc::clone(&provider)).map_err(TlsError::Roots)?;
+    // The verifier is rustls' own over the system's roots; "dangerous" is the name of any custom one.
+    Ok(builder(provider)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth())
+}
+
+/// Opens TCP connections, straight or through the proxy of the environment.
+#[derive(Clone, Debug)]
+struct Dial {
+    http: HttpConnector,
+    proxies: Arc<Matcher>,
+}
+
+type Dialled = Result<TokioIo<TcpStream>, Box<dyn std::error::Error + Send + Sync>>;
+
+impl Dial {
+    fn new() -> Self {
+        let mut http = HttpConnector::new();
+        http.enforce_http(false);
+        http.set_nodelay(true);
+        http.set_connect_timeout(Some(CONNECT));
+        Self { http, proxies: Arc::new(Matcher::from_env()) }
+    }
+}
+
+impl Service<Uri> for Dial {
+    type Response = TokioIo<TcpStream>;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+    type Future = Pin<Box<dyn Future<Output = Dialled> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.http.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, to: Uri) -> Self::Future {
+        let is_https = to.scheme() == Some(&http::uri::Scheme::HTTPS);
+        match self.proxies.intercept(&to).filter(|_| is_https) {
+            Some(proxy) => {
+                let mut tunnel = Tunnel::new(proxy.uri().clone(), self.http.clone());
+                if let Some(auth) = proxy.basic_auth() {
+                    tunnel = tunnel.with_auth(auth.clone());
+                }
+                let opening = tunnel.call(to);
+                Box::pin(async move { opening.await.map_err(Into::into) })
+            }
+            None => {
+                let opening = self.http.call(to);
+                Box::pin(async move { opening.await.map_err(Into::into) })
+            }
+        }
+    }
+}
+
+/// How long a TCP connection may take to open.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Idle connections are closed before common servers close them (nginx: 75 s, many load balancers: 60 s), so
+/// that a request rarely meets a dying one.
+const POOL_IDLE: Duration = Duration::from_secs(20);

@@ -1,0 +1,19 @@
+//! The remote caches: asking them all at once, and fetching from one.
+//!
+//! A ring around [`crate::trust`]: it turns sockets into [`crate::trust::Answer`]s and decides nothing.
+
+mod ask;
+mod cache;
+mod client;
+mod credentials;
+mod health;
+mod poll;
+
+pub use ask::AskError;
+pub(crate) use ask::Chain;
+pub use cache::{FetchError, Outside, RemoteCache, VIA};
+pub use client::{HttpClient, TlsError};
+pub use credentials::{Credentials, CredentialsError};
+pub use health::{Health, Treatment};
+pub(crate) use poll::{CLAIM_FRESH, NOT_FOUND_FRESH};
+pub use poll::{Known, Poll, Said, Upstreams, UpstreamsError};

@@ -1,0 +1,231 @@
+//! Asking several caches one question, in parallel, and waiting as long as design §3.9 says.
+//!
+//! Every cache that is not known to be down is waited for, up to its `claim-timeout` and the whole to
+//! `decision-timeout`. An answer that comes later still arrives here: the caller decides what it changes.
+
+use crate::config::{CacheSettings, Config};
+use crate::format::HashPart;
+use crate::format::narinfo::Limits;
+use crate::trust::{Answer, CacheId, Claim, Policy, Silence};
+use crate::upstream::cache::RemoteCache;
+use crate::upstream::client::{HttpClient, TlsError};
+use crate::upstream::credentials::CredentialsError;
+use crate::upstream::health::{Health, Treatment};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+/// All caches of a configuration.
+#[derive(Debug)]
+pub struct Upstreams {
+    policy: Arc<Policy>,
+    caches: Vec<Arc<RemoteCache>>,
+    limits: Limits,
+    decision_timeout: Duration,
+}
+
+/// Why the caches cannot be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamsError {
+    /// TLS for a cache.
+    #[error("cache {cache}: {source}")]
+    Tls {
+        /// The cache's name.
+        cache: Box<str>,
+        /// What is wrong.
+        source: TlsError,
+    },
+    /// The credentials of a cache.
+    #[error("cache {cache}: {source}")]
+    Credentials {
+        /// The cache's name.
+        cache: Box<str>,
+        /// What is wrong.
+        source: CredentialsError,
+    },
+}
+
+/// What a cache said earlier, and when.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// The cache.
+    pub cache: CacheId,
+    /// When it said so.
+    pub at: Instant,
+    /// What it said.
+    pub said: Said,
+}
+
+/// The part of an answer that is worth remembering.
+#[derive(Clone, Debug)]
+pub enum Said {
+    /// It claimed the path.
+    Claim(Box<Claim>),
+    /// It does not have the path.
+    NotFound,
+}
+
+impl Known {
+    /// Whether the cache need not be asked again: claims hold for 1 h, "not found" for 5 min (design §3.10).
+    pub fn is_fresh(&self, now: Instant) -> bool {
+        let lasts = match self.said {
+            Said::Claim(_) => CLAIM_FRESH,
+            Said::NotFound => NOT_FOUND_FRESH,
+        };
+        now.saturating_duration_since(self.at) < lasts
+    }
+}
+
+/// A question under way: answers arrive on `answers` until every cache is done with.
+#[derive(Debug)]
+pub struct Poll {
+    /// The answers; a cache that was late sends twice.
+    pub answers: mpsc::UnboundedReceiver<(CacheId, Answer)>,
+    /// Caches that are not waited for.
+    pub unwaited: Vec<CacheId>,
+}
+
+impl Upstreams {
+    /// Opens a client for every cache; nothing is sent.
+    ///
+    /// # Errors
+    /// [`UpstreamsError`] if a secret or certificate file cannot be used.
+    pub fn new(config: &Config) -> Result<Self, UpstreamsError> {
+        let mut clients: HashMap<Option<PathBuf>, HttpClient> = HashMap::new();
+        let mut caches = Vec::with_capacity(config.caches.len());
+        for (id, settings) in config.policy.cache_ids().zip(&config.caches) {
+            let ca_file = trusted_file(settings);
+            let client = match clients.get(&ca_file) {
+                Some(client) => client.clone(),
+                None => {
+                    let client = HttpClient::new(ca_file.as_deref())
+                        .map_err(|source| UpstreamsError::Tls { cache: settings.name.clone(), source })?;
+                    clients.insert(ca_file, client.clone());
+                    client
+                }
+            };
+            let cache = RemoteCache::new(id, settings, client)
+                .map_err(|source| UpstreamsError::Credentials { cache: settings.name.clone(), source })?;
+            caches.push(Arc::new(cache));
+        }
+        let limits = Limits {
+            bytes: usize::try_from(config.limits.narinfo.bytes()).unwrap_or(usize::MAX),
+            signatures: config.limits.signatures.get(),
+            references: config.limits.references.get(),
+            nar_size: config.limits.nar.bytes(),
+        };
+        let decision_timeout = config.decision_timeout;
+        Ok(Self { policy: Arc::clone(&config.policy), caches, limits, decision_timeout })
+    }
+
+    /// The policy that the caches belong to.
+    pub fn policy(&self) -> &Arc<Policy> {
+        &self.policy
+    }
+
+    /// How long a whole question may take.
+    pub fn decision_timeout(&self) -> Duration {
+        self.decision_timeout
+    }
+
+    /// A cache by its number.
+    pub fn cache(&self, id: CacheId) -> Option<&Arc<RemoteCache>> {
+        self.caches.get(usize::from(id.0))
+    }
+
+    /// All caches.
+    pub fn caches(&self) -> &[Arc<RemoteCache>] {
+        &self.caches
+    }
+
+    /// Asks every cache in `ask` for its claim.
+    pub fn poll(&self, asked: HashPart, ask: impl Iterator<Item = CacheId>) -> Poll {
+        let (sender, answers) = mpsc::unbounded_channel();
+        let mut unwaited = Vec::new();
+        for cache in ask.filter_map(|id| self.cache(id)) {
+            let treatment = cache.treat(Instant::now());
+            if treatment != Treatment::Ask {
+                unwaited.push(cache.id());
+            }
+            if treatment != Treatment::Skip {
+                let (cache, policy, limits) =
+                    (Arc::clone(cache), Arc::clone(&self.policy), self.limits.clone());
+                let sender = sender.clone();
+                tokio::spawn(async move { cache.ask_in_time(asked, &policy, &limits, &sender).await });
+            }
+        }
+        Poll { answers, unwaited }
+    }
+}
+
+impl RemoteCache {
+    /// Asks, sends the answer or a time-out, and after a time-out the answer if one still comes.
+    async fn ask_in_time(
+        &self,
+        asked: HashPart,
+        policy: &Policy,
+        limits: &Limits,
+        sender: &mpsc::UnboundedSender<(CacheId, Answer)>,
+    ) {
+        let asking = async {
+            let _permit = self.asking.acquire().await;
+            self.ask(asked, policy, limits).await
+        };
+        tokio::pin!(asking);
+        let (answer, late) = match timeout(self.claim_timeout(), &mut asking).await {
+            Ok(answer) => (answer, false),
+            Err(_) => (Answer::NoAnswer(Silence::TimedOut), true),
+        };
+        self.heard(&answer, Instant::now());
+        // Nobody listening any more is fine: the answer came for nothing.
+        drop(sender.send((self.id(), answer)));
+        if late && let Ok(answer) = timeout(LATE, asking).await {
+            drop(sender.send((self.id(), answer)));
+        }
+    }
+
+    fn treat(&self, now: Instant) -> Treatment {
+        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        let (treatment, after) = health.treat(now);
+        *health = after;
+        treatment
+    }
+
+    fn heard(&self, answer: &Answer, now: Instant) {
+        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = *health;
+        *health = match answer {
+            Answer::Claim(_) | Answer::NotFound | Answer::NoAnswer(Silence::Faulty) => before.answered(),
+            Answer::NoAnswer(_) => before.silent(now),
+        };
+        match (before.is_down(), health.is_down()) {
+            (false, true) => {
+                tracing::warn!(cache = self.name(), "is down: it is not waited for until it answers")
+            }
+            (true, false) => tracing::info!(cache = self.name(), "is back"),
+            _ => {}
+        }
+    }
+
+    /// Whether the cache is known to be down, for reports.
+    pub fn health(&self) -> Health {
+        *self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The bundle of certificates for a cache: its own, else the one that Nix is told to use.
+fn trusted_file(settings: &CacheSettings) -> Option<PathBuf> {
+    settings.ca_file.clone().or_else(|| std::env::var_os("NIX_SSL_CERT_FILE").map(PathBuf::from))
+}
+
+/// How long a claim need not be asked for again (design §3.10).
+pub(crate) const CLAIM_FRESH: Duration = Duration::from_secs(3600);
+
+/// How long "not found" need not be asked for again (design §3.10).
+pub(crate) const NOT_FOUND_FRESH: Duration = Duration::from_secs(300);
+
+/// How long an answer is still listened for after its time was up.
+const LATE: Duration = Duration::from_secs(30);

@@ -1,0 +1,181 @@
+//! The one place that builds responses on the cache port, and so the one list of what Nix may be told
+//! (design §4, §10): 200, 404, 405, 421 and 503, and to heads that no client of a cache sends 414 and 431.
+
+use crate::config::Otherwise;
+use crate::format::cache_info::{CACHE_INFO_MIME, NAR_MIME, NARINFO_MIME};
+use crate::memo::Held;
+use crate::trust::{Reason, ReasonKind, Verdict};
+use crate::web::body::ReplyBody;
+use bytes::Bytes;
+use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::{HeaderMap, Response, StatusCode};
+
+/// What to answer where a path is not served.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Instead {
+    /// To a refusal.
+    pub(super) when_refused: Otherwise,
+    /// To a defer.
+    pub(super) when_undecided: Otherwise,
+}
+
+/// Bytes of a fixed kind, with their length.
+pub(super) fn fixed(mime: &'static str, bytes: Bytes) -> Response<ReplyBody> {
+    let mut response = Response::new(ReplyBody::empty());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(mime));
+    headers.insert(CONTENT_LENGTH, bytes.len().into());
+    *response.body_mut() = ReplyBody::full(bytes);
+    response
+}
+
+/// The cache's description of itself.
+pub(super) fn cache_info(text: Bytes) -> Response<ReplyBody> {
+    fixed(CACHE_INFO_MIME, text)
+}
+
+/// The answer to a question for a narinfo.
+pub(super) fn narinfo(held: &Held, instead: Instead, client: &HeaderMap) -> Response<ReplyBody> {
+    let mut response = match &held.narinfo {
+        Some(text) => fixed(NARINFO_MIME, text.clone()),
+        None => not_served(&held.verdict, instead, client),
+    };
+    let headers = response.headers_mut();
+    headers.insert(VERDICT, HeaderValue::from_static(held.verdict.label()));
+    if let Some(reason) = held.verdict.reason() {
+        headers.insert(REASON, header_text(reason));
+    }
+    response
+}
+
+/// A NAR of `size` bytes.
+pub(super) fn nar(body: ReplyBody, size: u64) -> Response<ReplyBody> {
+    let mut response = Response::new(body);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(NAR_MIME));
+    headers.insert(CONTENT_LENGTH, size.into());
+    response
+}
+
+/// Nothing here.
+pub(super) fn not_found() -> Response<ReplyBody> {
+    status(StatusCode::NOT_FOUND)
+}
+
+/// Only GET and HEAD.
+pub(super) fn method_not_allowed() -> Response<ReplyBody> {
+    let mut response = status(StatusCode::METHOD_NOT_ALLOWED);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response
+}
+
+/// A path longer than any that is served.
+pub(super) fn uri_too_long() -> Response<ReplyBody> {
+    close(status(StatusCode::URI_TOO_LONG))
+}
+
+/// More headers than are read.
+pub(super) fn headers_too_large() -> Response<ReplyBody> {
+    close(status(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE))
+}
+
+/// A Host that is not ours.
+pub(super) fn misdirected() -> Response<ReplyBody> {
+    status(StatusCode::MISDIRECTED_REQUEST)
+}
+
+/// The same answer, and the connection ends with it.
+pub(super) fn close(mut response: Response<ReplyBody>) -> Response<ReplyBody> {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+fn status(code: StatusCode) -> Response<ReplyBody> {
+    let mut response = Response::new(ReplyBody::empty());
+    *response.status_mut() = code;
+    response.headers_mut().insert(CONTENT_LENGTH, 0.into());
+    response
+}
+
+/// 404 lets Nix build the path; 503 stops it, and says why.
+fn not_served(verdict: &Verdict, instead: Instead, client: &HeaderMap) -> Response<ReplyBody> {
+    let fails = match verdict {
+        Verdict::Absent | Verdict::Endorse(_) => None,
+        Verdict::Refuse(reason) => (instead.when_refused == Otherwise::Fail).then_some(reason),
+        Verdict::Defer(reason) => {
+            (instead.when_undecided == Otherwise::Fail && has_credible_claim(reason)).then_some(reason)
+        }
+    };
+    match fails.filter(|_| !dies_of_503(client)) {
+        Some(reason) => {
+            let mut response = fixed("text/plain; charset=utf-8", format!("countersign: {reason}\n").into());
+            *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+            response
+        }
+        None => not_found(),
+    }
+}
+
+fn has_credible_claim(reason: &Reason) -> bool {
+    match reason.kind {
+        ReasonKind::NoClaim | ReasonKind::NotCredible { .. } => false,
+        ReasonKind::Short(_)
+        | ReasonKind::Dissent { .. }
+        | ReasonKind::Names(_)
+        | ReasonKind::MustAnswer(_)
+        | ReasonKind::BytesUnchecked
+        | ReasonKind::NoSource => true,
+    }
+}
+
+/// Whether the client is a Nix older than 2.9, which a 503 can kill (protocol notes §2.2).
+fn dies_of_503(client: &HeaderMap) -> bool {
+    let agent = client.get(http::header::USER_AGENT).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let Some((_, version)) = agent.split_once("Nix/") else { return false };
+    let mut numbers = version.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) < (2, 9),
+        // A version that cannot be read is treated as old: a 404 hurts nobody.
+        _ => true,
+    }
+}
+
+/// A reason as a header: one line, ASCII, bounded.
+fn header_text(reason: &Reason) -> HeaderValue {
+    let text = reason.to_string();
+    let ascii = text.chars().map(|c| if c.is_ascii() && !c.is_ascii_control() { c } else { '?' });
+    let line: String = ascii.take(LONGEST_REASON).collect();
+    HeaderValue::from_str(&line).unwrap_or_else(|_| HeaderValue::from_static("see the log"))
+}
+
+/// Says what the rule of trust decided, on every narinfo answer.
+pub const VERDICT: HeaderName = HeaderName::from_static("countersign-verdict");
+
+/// Says why, unless endorsed.
+pub const REASON: HeaderName = HeaderName::from_static("countersign-reason");
+
+/// A reason's header is cut at so many characters; the log and `explain` have all of it.
+const LONGEST_REASON: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_nix_older_than_2_9_dies_of_503() {
+        for (agent, dies) in [
+            ("curl/7.85.0 Nix/2.8.0", true),
+            ("curl/7.85.0 Nix/2.8.1pre20220502", true),
+            ("curl/7.85.0 Nix/2.9.0", false),
+            ("curl/8.13.0 Nix/2.26.3", false),
+            ("curl/8.23.0-rc3 Nix/2.34.8", false),
+            ("curl/8 Nix/3.0", false),
+            ("curl/8 Nix/", true),
+            ("curl/8", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(http::header::USER_AGENT, HeaderValue::from_static(agent));
+            assert_eq!(dies_of_503(&headers), dies, "{agent}");
+        }
+    }
+}

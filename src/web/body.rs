@@ -1,0 +1,134 @@
+//! Bodies of responses: bytes at hand, or a NAR that is checked as it goes out.
+
+use crate::transfer::{NarBytes, Spooled, Transfer, TransferError};
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::{BoxStream, Stream, StreamExt, unfold};
+use http_body::{Body, Frame, SizeHint};
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::io::AsyncReadExt;
+
+/// The body of a response on the cache port.
+pub struct ReplyBody {
+    at_hand: VecDeque<Bytes>,
+    to_come: Option<BoxStream<'static, Result<Bytes, BodyError>>>,
+    left: u64,
+}
+
+/// Why a body breaks off. The client sees a connection that closes before `Content-Length` is reached.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// The transfer failed.
+    #[error(transparent)]
+    Transfer(#[from] TransferError),
+    /// A spooled NAR could not be read back.
+    #[error("cannot read the spooled NAR: {0}")]
+    Spool(#[from] io::Error),
+}
+
+impl std::fmt::Debug for ReplyBody {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ReplyBody").field("left", &self.left).finish_non_exhaustive()
+    }
+}
+
+impl ReplyBody {
+    /// No bytes.
+    pub fn empty() -> Self {
+        Self { at_hand: VecDeque::new(), to_come: None, left: 0 }
+    }
+
+    /// These bytes.
+    pub fn full(bytes: Bytes) -> Self {
+        Self { left: bytes.len() as u64, at_hand: VecDeque::from([bytes]), to_come: None }
+    }
+
+    /// A NAR of `size` bytes. `on_end` hears how a transfer ended that was still under way.
+    pub fn nar(bytes: NarBytes, size: u64, on_end: impl Fn(&BodyError) + Send + 'static) -> Self {
+        match bytes {
+            NarBytes::Whole(at_hand) => Self { at_hand, to_come: None, left: size },
+            NarBytes::Spooled(spooled) => {
+                Self { at_hand: VecDeque::new(), to_come: Some(reading(spooled)), left: size }
+            }
+            NarBytes::Streamed(at_hand, transfer) => {
+                let stream = transferring(transfer).inspect(move |item| {
+                    if let Err(error) = item {
+                        on_end(error);
+                    }
+                });
+                Self { at_hand, to_come: Some(stream.boxed()), left: size }
+            }
+        }
+    }
+}
+
+fn transferring(transfer: Box<Transfer>) -> impl Stream<Item = Result<Bytes, BodyError>> + Send {
+    unfold(Some(transfer), |transfer| async move {
+        let mut transfer = transfer?;
+        match transfer.next().await {
+            Ok(Some(bytes)) => Some((Ok(bytes), Some(transfer))),
+            Ok(None) => None,
+            Err(error) => Some((Err(error.into()), None)),
+        }
+    })
+}
+
+fn reading(spooled: Spooled) -> BoxStream<'static, Result<Bytes, BodyError>> {
+    unfold(Some(spooled), |spooled| async move {
+        let mut spooled = spooled?;
+        let mut chunk = BytesMut::with_capacity(CHUNK);
+        match spooled.file.read_buf(&mut chunk).await {
+            Ok(0) => None,
+            Ok(_) => Some((Ok(chunk.freeze()), Some(spooled))),
+            Err(error) => Some((Err(error.into()), None)),
+        }
+    })
+    .boxed()
+}
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        loop {
+            let bytes = if let Some(bytes) = self.at_hand.pop_front() {
+                bytes
+            } else {
+                let Some(to_come) = &mut self.to_come else { return Poll::Ready(None) };
+                match to_come.poll_next_unpin(context) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(None) => {
+                        self.to_come = None;
+                        return Poll::Ready(None);
+                    }
+                    Poll::Ready(Some(Err(error))) => {
+                        self.to_come = None;
+                        return Poll::Ready(Some(Err(error)));
+                    }
+                    Poll::Ready(Some(Ok(bytes))) => bytes,
+                }
+            };
+            if !bytes.is_empty() {
+                self.left = self.left.saturating_sub(bytes.len() as u64);
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
+/// Bytes read from a spooled NAR at once.
+const CHUNK: usize = 256 * 1024;

@@ -1,0 +1,18 @@
+//! The cache port: what Nix sees (design §4, §10).
+//!
+//! Nothing here knows a claim: narinfos come printed from [`crate::memo`], bytes from [`crate::transfer`].
+
+mod answer;
+mod body;
+mod guard;
+mod hosts;
+mod listen;
+mod route;
+mod service;
+
+pub use answer::{REASON, VERDICT};
+pub use body::{BodyError, ReplyBody};
+pub use hosts::Hosts;
+pub use listen::{Acceptor, ListenError, Listener};
+pub use route::Route;
+pub use service::{Port, Service};

@@ -1,0 +1,161 @@
+//! Requests on the cache port, answered under one configuration.
+
+use crate::config::Config;
+use crate::format::cache_info::NixCacheInfo;
+use crate::format::{HashPart, NarHash};
+use crate::memo::{Held, Verdicts};
+use crate::transfer::Relay;
+use crate::upstream::{Chain, Upstreams, VIA};
+use crate::web::answer::{self, Instead};
+use crate::web::body::{BodyError, ReplyBody};
+use crate::web::hosts::Hosts;
+use crate::web::route::Route;
+use bytes::Bytes;
+use http::{Method, Request, Response, Version};
+use std::sync::Arc;
+
+/// Everything that one configuration serves with.
+#[derive(Debug)]
+pub struct Service {
+    verdicts: Verdicts,
+    upstreams: Arc<Upstreams>,
+    relay: Arc<Relay>,
+    hosts: Hosts,
+    instead: Instead,
+    cache_info: Bytes,
+}
+
+/// Where a request came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// TCP: the Host must be ours.
+    Tcp,
+    /// A unix socket, which no web page can reach.
+    Unix,
+}
+
+/// Heads of requests that no client of a cache sends.
+fn too_large<B>(request: &Request<B>) -> Option<Response<ReplyBody>> {
+    let path = request.uri().path_and_query().map_or(0, |p| p.as_str().len());
+    let headers: usize =
+        request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    if path > LONGEST_PATH {
+        Some(answer::uri_too_long())
+    } else if headers > LONGEST_HEADERS {
+        Some(answer::headers_too_large())
+    } else {
+        None
+    }
+}
+
+/// Our own paths have at most 94 characters; nginx takes 8 KiB.
+const LONGEST_PATH: usize = 8 * 1024;
+
+/// All headers of a request together; nginx takes 32 KiB.
+const LONGEST_HEADERS: usize = 32 * 1024;
+
+impl Service {
+    /// A service for a configuration.
+    pub fn new(
+        config: &Config,
+        upstreams: Arc<Upstreams>,
+        relay: Arc<Relay>,
+        verdicts: Verdicts,
+        hosts: Hosts,
+    ) -> Self {
+        let info = NixCacheInfo {
+            store_dir: config.store_dir.clone(),
+            want_mass_query: true,
+            priority: Some(config.serving.advertised_priority),
+        };
+        let instead = Instead { when_refused: config.when_refused, when_undecided: config.when_undecided };
+        Self { verdicts, upstreams, relay, hosts, instead, cache_info: info.to_text().into() }
+    }
+
+    /// The verdicts it has given.
+    pub fn verdicts(&self) -> &Verdicts {
+        &self.verdicts
+    }
+
+    /// Answers one request.
+    pub async fn answer<B>(&self, request: &Request<B>, port: Port) -> Response<ReplyBody> {
+        if let Some(refusal) = too_large(request) {
+            return refusal;
+        }
+        if port == Port::Tcp && !self.is_for_us(request) {
+            return answer::misdirected();
+        }
+        let is_head = match *request.method() {
+            Method::GET => false,
+            Method::HEAD => true,
+            _ => return answer::method_not_allowed(),
+        };
+        if request.uri().query().is_some() {
+            return answer::not_found();
+        }
+        let mut response = match Route::of(request.uri().path()) {
+            Route::CacheInfo => answer::cache_info(self.cache_info.clone()),
+            Route::Health => answer::fixed("text/plain; charset=utf-8", Bytes::from_static(b"ok\n")),
+            Route::Narinfo(path) => {
+                let held = self.held(path, request).await;
+                answer::narinfo(&held, self.instead, request.headers())
+            }
+            Route::Nar { path, nar_hash } => self.nar(path, nar_hash, is_head, request).await,
+            Route::Unknown => answer::not_found(),
+        };
+        if is_head {
+            *response.body_mut() = ReplyBody::empty();
+        }
+        response
+    }
+
+    async fn held<B>(&self, path: HashPart, request: &Request<B>) -> Arc<Held> {
+        if request.headers().contains_key(VIA) {
+            self.verdicts.known(path).await
+        } else {
+            self.verdicts.of(path).await
+        }
+    }
+
+    /// Judges the path again: clients keep narinfos for weeks, and verdicts change.
+    async fn nar<B>(
+        &self,
+        path: HashPart,
+        nar_hash: NarHash,
+        is_head: bool,
+        request: &Request<B>,
+    ) -> Response<ReplyBody> {
+        let held = self.held(path, request).await;
+        let Some((grant, withdrawn)) = held.grant().filter(|(grant, _)| grant.nar_hash() == nar_hash) else {
+            tracing::info!(%path, nar_hash = %nar_hash, verdict = held.verdict.label(), "did not serve a NAR");
+            return answer::not_found();
+        };
+        let size = grant.nar_size();
+        if is_head {
+            return answer::nar(ReplyBody::empty(), size);
+        }
+        match self.relay.fetch(&self.upstreams, &grant, &withdrawn).await {
+            Some(bytes) => {
+                let note = move |error: &BodyError| {
+                    tracing::warn!(%path, error = %Chain(error), "broke off a NAR before its last byte");
+                };
+                answer::nar(ReplyBody::nar(bytes, size, note), size)
+            }
+            None => {
+                tracing::warn!(%path, nar_hash = %nar_hash, "no source delivered the NAR");
+                answer::not_found()
+            }
+        }
+    }
+
+    fn is_for_us<B>(&self, request: &Request<B>) -> bool {
+        let named = request.uri().authority().is_none_or(|a| self.hosts.include(a.as_str()));
+        let mut hosts = request.headers().get_all(http::header::HOST).iter();
+        let host_is_ours = match (hosts.next(), hosts.next()) {
+            (Some(host), None) => host.to_str().is_ok_and(|host| self.hosts.include(host)),
+            (None, _) => request.version() == Version::HTTP_10,
+            (Some(_), Some(_)) => false,
+        };
+        named && host_is_ours
+    }
+}

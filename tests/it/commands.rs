@@ -1,0 +1,253 @@
+//! The program as a user starts it: commands, signals, exit codes.
+
+use crate::support::client::get;
+use crate::support::dirs::Dir;
+use crate::support::fake_cache::{FakeCache, Script};
+use crate::support::party::{Package, Party, noise};
+use crate::support::service::{caches, signers};
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+
+fn countersign(dir: &Dir, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
+    command
+        .args(arguments)
+        .env_clear()
+        .env("HOME", dir.path())
+        .env("PATH", "/usr/bin:/bin")
+        .stdin(Stdio::null());
+    command
+}
+
+fn run(dir: &Dir, arguments: &[&str]) -> Output {
+    countersign(dir, arguments).output().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+/// A configuration with one party and one cache.
+fn one(party: &Party, cache: &FakeCache) -> String {
+    format!(
+        "listen = [\"127.0.0.1:0\"]\n{}{}[[rules]]\nname = \"all\"\nsignatures = [{{ at-least = 1, of = [\"a-1\"] }}]\n",
+        signers(&[party]),
+        caches(&[("a", cache)])
+    )
+}
+
+/// A started `serve`, and what it logs.
+struct Daemon {
+    child: Child,
+    log: BufReader<ChildStderr>,
+    port: u16,
+}
+
+impl Daemon {
+    fn start(dir: &Dir, config: &str) -> Self {
+        let mut command = countersign(dir, &["serve", "--config", config]);
+        let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let line = next_line_with(&mut log, "listening");
+        let port = line.trim_end().rsplit(':').next().unwrap().trim_matches('"').parse().unwrap();
+        Self { child, log, port }
+    }
+
+    fn signal(&self, name: &str) {
+        assert!(Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap().success());
+    }
+
+    fn wait_for(&mut self, words: &str) -> String {
+        next_line_with(&mut self.log, words)
+    }
+
+    fn stop(mut self) -> Option<i32> {
+        self.signal("-TERM");
+        self.child.wait().unwrap().code()
+    }
+}
+
+fn next_line_with(log: &mut BufReader<ChildStderr>, words: &str) -> String {
+    let mut all = String::new();
+    loop {
+        let mut line = String::new();
+        assert!(log.read_line(&mut line).unwrap() > 0, "never said {words:?}, but:\n{all}");
+        if line.contains(words) {
+            return line;
+        }
+        all.push_str(&line);
+    }
+}
+
+#[test]
+fn serve_starts_reloads_and_stops() {
+    let (party, other) = (Party::new("a-1"), Party::new("b-1"));
+    let package = Package::new("thing-1.0", &noise(1, 2000));
+    let cache = FakeCache::with("xz", &[&party], &[&package]);
+    let dir = Dir::new();
+    let config = dir.write("c.toml", one(&party, &cache));
+    let mut daemon = Daemon::start(&dir, config.to_str().unwrap());
+    let path = format!("/{}.narinfo", package.hash());
+    assert_eq!(get(daemon.port, &path).status, 200);
+
+    dir.write("c.toml", one(&other, &cache).replace("b-1]", "a-1]").replace("signers.b-1", "signers.a-1"));
+    daemon.signal("-HUP");
+    daemon.wait_for("reloaded the configuration");
+    assert_eq!(get(daemon.port, &path).status, 404, "the key is no longer a signer's");
+
+    dir.write("c.toml", "listen = 5\n[nonsense]\n");
+    daemon.signal("-HUP");
+    daemon.wait_for("kept the old configuration");
+    assert_eq!(get(daemon.port, "/nix-cache-info").status, 200);
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn keys_are_made_once_and_for_us_alone() {
+    let party = Party::new("a-1");
+    let cache = FakeCache::start();
+    let dir = Dir::new();
+    let config = dir.write("c.toml", one(&party, &cache));
+    let config = config.to_str().unwrap();
+    let before = run(&dir, &["key", "public", "--config", config]);
+    assert_eq!(before.status.code(), Some(3));
+    assert!(stderr(&before).contains("made when `countersign serve` first starts"), "{}", stderr(&before));
+
+    let mut daemon = Daemon::start(&dir, config);
+    let said = daemon.wait_for("countersigning");
+    let public = stdout(&run(&dir, &["key", "public", "--config", config]));
+    assert!(public.starts_with("countersign-machine-") && public.lines().count() == 1, "{public}");
+    assert!(said.contains(public.trim()), "{said}");
+    let state = dir.join(".local/state/countersign");
+    let secret = std::fs::read_to_string(state.join("machine.sec")).unwrap();
+    assert_eq!(std::fs::metadata(state.join("machine.sec")).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(daemon.stop(), Some(0));
+
+    let again = Daemon::start(&dir, config);
+    assert_eq!(stdout(&run(&dir, &["key", "public", "--config", config])), public);
+    assert_eq!(again.stop(), Some(0));
+
+    let rotated = run(&dir, &["key", "rotate", "--config", config]);
+    assert_eq!(rotated.status.code(), Some(0), "{}", stderr(&rotated));
+    assert_ne!(stdout(&rotated), public);
+    assert!(std::fs::read_to_string(state.join("retired.pub")).unwrap().contains(public.trim()));
+    for output in [&rotated, &before] {
+        assert!(!stdout(output).contains(secret.split(':').nth(1).unwrap()));
+    }
+
+    std::fs::set_permissions(state.join("machine.sec"), PermissionsExt::from_mode(0o644)).unwrap();
+    let open = run(&dir, &["serve", "--config", config]);
+    assert_eq!(open.status.code(), Some(3));
+    assert!(stderr(&open).contains("mode 0644"), "{}", stderr(&open));
+    std::fs::remove_file(state.join("machine.sec")).unwrap();
+    let lost = run(&dir, &["serve", "--config", config]);
+    assert_eq!(lost.status.code(), Some(3));
+    assert!(stderr(&lost).contains("missing although its public half is there"), "{}", stderr(&lost));
+}
+
+#[test]
+fn signing_keys_are_made_shown_and_followed() {
+    let dir = Dir::new();
+    let file = dir.join("acme.sec");
+    let path = file.to_str().unwrap();
+    let made = run(&dir, &["key", "generate", "acme-1", path]);
+    assert_eq!(made.status.code(), Some(0));
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    assert!(stderr(&made).contains("extra-trusted-public-keys = acme-1:"));
+    assert_eq!(stdout(&run(&dir, &["key", "public", path])), stdout(&made));
+    assert_eq!(
+        run(&dir, &["key", "generate", "acme-1", path]).status.code(),
+        Some(3),
+        "it is never overwritten"
+    );
+    assert_eq!(run(&dir, &["key", "generate", "acme 1", path]).status.code(), Some(2));
+    let next = run(&dir, &["key", "rotate", path]);
+    assert!(stdout(&next).starts_with("acme-2:"), "{}", stderr(&next));
+    assert!(dir.join("acme.sec.next").exists());
+}
+
+#[test]
+fn the_machine_key_may_not_be_a_signer() {
+    let party = Party::new("a-1");
+    let cache = FakeCache::start();
+    let dir = Dir::new();
+    let config = dir.write("c.toml", one(&party, &cache));
+    assert_eq!(Daemon::start(&dir, config.to_str().unwrap()).stop(), Some(0));
+    let public = stdout(&run(&dir, &["key", "public", "--config", config.to_str().unwrap()]));
+    dir.write("c.toml", one(&party, &cache).replace(&party.key(), public.trim()));
+    let refused = run(&dir, &["serve", "--config", config.to_str().unwrap()]);
+    assert_eq!(refused.status.code(), Some(3));
+    assert!(stderr(&refused).contains("it may not be a signer"), "{}", stderr(&refused));
+}
+
+#[test]
+fn explain_puts_the_claims_side_by_side() {
+    let (a, b) = (Party::new("a-1"), Party::new("b-1"));
+    let package = Package::new("thing-1.0", &noise(1, 2000));
+    let first = FakeCache::with("xz", &[&a], &[&package]);
+    let second = FakeCache::with("zstd", &[&b], &[&package]);
+    let dir = Dir::new();
+    let text = format!(
+        "{}{}[[rules]]\nname = \"both\"\nsignatures = [{{ at-least = 2, of = [\"a-1\", \"b-1\"] }}]\n",
+        signers(&[&a, &b]),
+        caches(&[("first", &first), ("second", &second)])
+    );
+    let config = dir.write("c.toml", text);
+    let explain = |path: &str| run(&dir, &["explain", path, "--config", config.to_str().unwrap()]);
+
+    let endorsed = explain(&package.path());
+    assert_eq!(endorsed.status.code(), Some(0), "{}", stderr(&endorsed));
+    for words in ["first", "second", "signed by a-1", "signed by b-1", "verdict  endorse", "rule     both"] {
+        assert!(stdout(&endorsed).contains(words), "{words} is not in\n{}", stdout(&endorsed));
+    }
+
+    second.claim(&package, &package.forged(b"evil").narinfo("zstd", &[&b]));
+    let refused = explain(&package.hash());
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(stdout(&refused).contains("credible claims differ"), "{}", stdout(&refused));
+    assert!(stdout(&refused).contains("[[exceptions]] core = { path = "), "{}", stdout(&refused));
+
+    second.script(&format!("/{}.narinfo", package.hash()), Script::Status(500));
+    assert_eq!(explain(&package.core.store_path.to_string()).status.code(), Some(3));
+    assert_eq!(explain("/nix/store/nonsense").status.code(), Some(2));
+
+    let json = run(&dir, &["explain", "--json", &package.hash(), "--config", config.to_str().unwrap()]);
+    let parsed: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(parsed["verdict"], "defer");
+    assert_eq!(parsed["caches"][0]["signers"][0], "a-1");
+}
+
+#[test]
+fn usage_and_configuration_faults_exit_with_2() {
+    let dir = Dir::new();
+    assert_eq!(run(&dir, &["dance"]).status.code(), Some(2));
+    let config = dir.write("c.toml", "mode = \"enforced\"\nlimit = 3\n");
+    for command in [&["check"][..], &["serve"], &["key", "public"]] {
+        let output = run(&dir, &[command, &["--config", config.to_str().unwrap()]].concat());
+        assert_eq!(output.status.code(), Some(2), "{command:?}");
+        assert!(
+            stderr(&output).contains("enforced") && stderr(&output).contains("limit"),
+            "{}",
+            stderr(&output)
+        );
+    }
+    let missing = run(&dir, &["check", "--config", "/nonexistent/c.toml"]);
+    assert_eq!(missing.status.code(), Some(3));
+}
+
+#[test]
+fn no_file_at_all_is_a_valid_configuration() {
+    let dir = Dir::new();
+    let output = run(&dir, &["check"]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    assert!(run(&dir, &["--version"]).status.success());
+    let help = stdout(&run(&dir, &["--help"]));
+    for word in ["serve", "check", "explain", "key", "Exit status", "trusted-public-keys"] {
+        assert!(help.contains(word), "{word} is not in the help");
+    }
+}

@@ -1,0 +1,16 @@
+//! Countersign from outside: over HTTP, with scripted caches, and with real Nix.
+
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    missing_debug_implementations,
+    reason = "tests have no readers of their API"
+)]
+
+mod bytes;
+mod commands;
+mod requests;
+mod substitute;
+mod support;
+mod upstreams;
+mod verdicts;

@@ -1,0 +1,9 @@
+//! What the tests stand on.
+
+pub mod client;
+pub mod dirs;
+pub mod fake_cache;
+pub mod nix;
+pub mod party;
+pub mod service;
+pub mod tls_cache;
