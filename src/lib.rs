@@ -9,7 +9,7 @@
 //!                                          config ──────┘
 //! ```
 //!
-//! [`format`] turns text and bytes into types; [`trust`] decides; everything else is a ring around them. What
+//! [`mod@format`] turns text and bytes into types; [`trust`] decides; everything else is a ring around them. What
 //! may be served is a [`trust::Endorsed`], and only the rule of trust makes one.
 
 pub mod cli;

@@ -237,8 +237,7 @@ pub fn write_new_secret_key(path: &Path, key: &SigningKey) -> Result<(), StateEr
 fn random_key(mode: Mode) -> Result<SigningKey, StateError> {
     let tag = random::<6>()?;
     let name = format!("countersign-{}-{}", stem(mode), data_encoding::HEXLOWER.encode(&*tag));
-    let name = KeyName::parse(&name)
-        .map_err(|source| StateError::Key { path: PathBuf::new(), source: source.into() })?;
+    let name = KeyName::parse(&name).map_err(|source| StateError::Key { path: PathBuf::new(), source })?;
     Ok(SigningKey::from_seed(name, &*random::<32>()?))
 }
 
@@ -282,7 +281,7 @@ fn rename(from: &Path, to: &Path) -> Result<(), StateError> {
 }
 
 fn sync_parent(path: &Path) -> Result<(), StateError> {
-    let parent = path.parent().unwrap_or(Path::new("."));
+    let parent = path.parent().unwrap_or_else(|| Path::new("."));
     let synced = File::open(parent).and_then(|dir| dir.sync_all());
     synced.map_err(|source| StateError::Io { doing: "sync", path: parent.to_owned(), source })
 }

@@ -3,6 +3,8 @@
 //!
 //! `format` and `trust` are pure besides: they may not name anything that does I/O or reads a clock.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -9,14 +9,15 @@
 //! suspends a signer must not find the change refused for it.
 
 use crate::config::draft::{Draft, Raw};
-use crate::config::fault::{At, Fault};
+use crate::config::fault::{At, Complaint, Fault};
 use crate::config::item::quoted;
 use crate::config::reach::{Budget, Question, answers};
 use crate::config::read::Desk;
 use crate::config::rules::RawRule;
+use crate::config::signers::RawSigner;
 use crate::trust::{
-    CacheId, Glob, OperatorId, Policy, Rule, RuleId, Scope, SignerId, SignerKey, SignerSet, Subject,
-    Timestamp,
+    CacheId, Clause, Glob, OperatorId, Policy, Rule, RuleId, Scope, Signer, SignerId, SignerKey, SignerSet,
+    Subject, Timestamp,
 };
 use std::collections::BTreeSet;
 
@@ -34,24 +35,7 @@ struct Attain<'a> {
 
 /// Checks every rule whose meaning is not in doubt.
 pub(super) fn check_rules(raw: &Raw, draft: &Draft, policy: &Policy, now: Timestamp, desk: &Desk) {
-    let doubtful =
-        raw.signers.iter().zip(policy.signer_ids()).filter(|(s, _)| !s.sure).map(|(_, id)| id).collect();
-    let shown =
-        |id: SignerId| policy.caches().iter().any(|c| c.accept_signers.is_none_or(|a| a.contains(id)));
-    let with_key = |good: &dyn Fn(&SignerKey) -> bool| -> SignerSet {
-        let has = |id: &SignerId| policy.signer(*id).is_some_and(|s| s.keys.iter().any(good));
-        policy
-            .signer_ids()
-            .filter(|id| shown(*id) && (has(id) || SignerSet::contains(doubtful, *id)))
-            .collect()
-    };
-    let ever = with_key(&|key| key.revoked.is_none());
-    let lasting = with_key(&|key| key.revoked.is_none() && key.not_after.is_none_or(|end| now <= end));
-    let suspended: SignerSet =
-        policy.signer_ids().filter(|id| policy.signer(*id).is_some_and(|s| s.suspended.is_some())).collect();
-    let packages_sure = &draft.packages_sure;
-    let at_present = lasting.difference(suspended);
-    let attain = Attain { policy, doubtful, ever, at_present, packages_sure };
+    let attain = Attain::new(raw, draft, policy, now);
     let mut budget = Budget::usual();
     for (index, (raw_rule, rule)) in raw.rules.iter().zip(policy.rules()).enumerate() {
         if draft.packages_sure.get(index) != Some(&true) {
@@ -63,18 +47,37 @@ pub(super) fn check_rules(raw: &Raw, draft: &Draft, policy: &Policy, now: Timest
         if combinations.is_empty() {
             let at = raw_rule.name.as_ref().map_or(&raw_rule.at, |name| &name.at);
             let found = "no package reaches this rule: the rules before it take all that it is for";
-            desk.put(
-                at.error(found, "the rule moved up, or other `packages`, or an exception that names it"),
-            );
-        } else if draft.clauses_sure.get(index) == Some(&true)
-            && let Some(fault) = attain.fault(raw_rule, rule, &combinations)
-        {
-            desk.put(fault);
+            let hint = "the rule moved up, or other `packages`, or an exception that names it";
+            desk.put(at.error(found, hint));
+        } else if draft.clauses_sure.get(index) == Some(&true) {
+            attain.faults(raw_rule, rule, &combinations).into_iter().for_each(|fault| desk.put(fault));
         }
     }
 }
 
-impl Attain<'_> {
+impl<'a> Attain<'a> {
+    fn new(raw: &Raw, draft: &'a Draft, policy: &'a Policy, now: Timestamp) -> Self {
+        let those = |of: &dyn Fn(&RawSigner, &Signer) -> bool| -> SignerSet {
+            let signers = raw.signers.iter().zip(policy.signers()).zip(policy.signer_ids());
+            signers.filter(|((raw, signer), _)| of(raw, signer)).map(|(_, id)| id).collect()
+        };
+        let with_key = |good: &dyn Fn(&SignerKey) -> bool| {
+            those(&|raw, signer| {
+                !raw.sure || signer.keys.iter().any(|key| key.revoked.is_none() && good(key))
+            })
+        };
+        let shown = policy.signer_ids().filter(|&id| is_shown(policy, id)).collect();
+        let lasting = with_key(&|key| key.not_after.is_none_or(|end| now <= end));
+        let suspended = those(&|_, signer| signer.suspended.is_some());
+        Self {
+            policy,
+            doubtful: those(&|raw, _| !raw.sure),
+            ever: with_key(&|_| true).intersection(shown),
+            at_present: lasting.difference(suspended).intersection(shown),
+            packages_sure: &draft.packages_sure,
+        }
+    }
+
     /// For the names that a rule judges, every set of signers inside whose `may-vouch-for` one of them is;
     /// `None` if that is not known.
     fn combinations(
@@ -132,59 +135,89 @@ impl Attain<'_> {
         }
     }
 
-    /// The first thing that keeps a rule from being met, for good or at present.
-    fn fault(&self, raw: &RawRule, rule: &Rule, combinations: &[SignerSet]) -> Option<Fault> {
-        let forever = self.shortage(raw, rule, combinations, self.ever);
-        let now = || self.shortage(raw, rule, combinations, self.at_present);
-        match forever {
-            Some((at, found, hint)) => Some(at.error(found, hint)),
-            None => now().map(|(at, found, hint)| at.warning(format!("at present, {found}"), hint)),
+    /// What keeps a rule from being met for good; if nothing does, what keeps it from that at present.
+    fn faults(&self, raw: &RawRule, rule: &Rule, combinations: &[SignerSet]) -> Vec<Fault> {
+        let forever = self.shortages(raw, rule, combinations, self.ever);
+        if !forever.is_empty() {
+            return forever.into_iter().map(|(at, wrong)| at.error(wrong.found, wrong.would_do)).collect();
         }
+        let warning = |(at, wrong): (&At, Complaint)| {
+            at.warning(format!("at present, {}", wrong.found), wrong.would_do)
+        };
+        self.shortages(raw, rule, combinations, self.at_present).into_iter().map(warning).collect()
     }
 
     /// What is missing if only `able` signers vouch.
-    fn shortage<'r>(
+    fn shortages<'r>(
         &self,
         raw: &'r RawRule,
         rule: &Rule,
         combinations: &[SignerSet],
         able: SignerSet,
-    ) -> Option<(&'r At, String, String)> {
-        let voices =
-            |of: SignerSet, free: &SignerSet| self.policy.voices(of.intersection(*free).intersection(able));
+    ) -> Vec<(&'r At, Complaint)> {
+        let mut missing = Vec::new();
         for (clause, raw_clause) in rule.clauses.iter().zip(&raw.clauses) {
-            let most = combinations.iter().map(|free| voices(clause.of, free)).max().unwrap_or(0);
+            let voices = |free: &SignerSet| self.voices(clause.of, *free, able);
+            let most = combinations.iter().map(voices).max().unwrap_or(0);
             if most < u32::from(clause.at_least.get()) {
-                let found = match most {
-                    0 => "none of the signers could vouch for a package that the rule is for".to_owned(),
-                    1 => "no package that the rule is for could have more than 1 voice".to_owned(),
-                    _ => format!("no package that the rule is for could have more than {most} voices"),
-                };
-                let lower = if most == 0 { String::new() } else { format!("at most {most}, or ") };
-                let hint = format!("{lower}other signers{}", self.reasons(clause.of, combinations, able));
-                return Some((&raw_clause.at_least.at, found, hint));
+                let wrong = self.too_few_voices(most, clause.of, combinations, able);
+                missing.push((&raw_clause.at_least.at, wrong));
             }
         }
-        let at = raw.name.as_ref().map_or(&raw.at, |name| &name.at);
-        let operators = self.operators(rule.named().intersection(able));
+        let name = raw.name.as_ref().map_or(&raw.at, |name| &name.at);
+        // Where signers are missing already, only what caches lack is news.
+        let credible = if missing.is_empty() { rule.named().intersection(able) } else { rule.named() };
+        let operators = self.operators(credible);
         if operators.len() < usize::from(rule.operators.get()) {
-            let found = match operators.len() {
-                0 => "no cache that counts towards `operators` may show the rule's signers".to_owned(),
-                1 => "only 1 operator has a cache that counts and may show the rule's signers".to_owned(),
-                n => format!("only {n} operators have a cache that counts and may show the rule's signers"),
-            };
-            let at = raw.operators.as_ref().map_or(at, |asked| &asked.at);
-            return Some((at, found, self.operator_hint(&operators)));
+            let at = raw.operators.as_ref().map_or(name, |asked| &asked.at);
+            missing.push((at, self.too_few_operators(&operators)));
         }
-        let met = combinations.iter().any(|free| {
-            let clauses = rule.clauses.iter().all(|c| voices(c.of, free) >= u32::from(c.at_least.get()));
-            let credible = rule.named().intersection(*free).intersection(able);
-            clauses && self.operators(credible).len() >= usize::from(rule.operators.get())
-        });
-        let hint = "signers whose `may-vouch-for` is wide enough, or `packages` that are narrower";
-        (!met).then(|| {
-            (at, "no package that the rule is for could meet all of it at once".to_owned(), hint.to_owned())
-        })
+        let met = |free: &SignerSet| {
+            let enough = |c: &Clause| self.voices(c.of, *free, able) >= u32::from(c.at_least.get());
+            let credible = self.operators(rule.named().intersection(*free).intersection(able));
+            rule.clauses.iter().all(enough) && credible.len() >= usize::from(rule.operators.get())
+        };
+        if missing.is_empty() && !combinations.iter().any(met) {
+            let found = "no package that the rule is for could meet all of it at once";
+            let hint = "signers whose `may-vouch-for` is wide enough, or `packages` that are narrower";
+            missing.push((name, Complaint::new(found, hint)));
+        }
+        missing
+    }
+
+    fn voices(&self, of: SignerSet, free: SignerSet, able: SignerSet) -> u32 {
+        self.policy.voices(of.intersection(free).intersection(able))
+    }
+
+    fn too_few_voices(
+        &self,
+        most: u32,
+        of: SignerSet,
+        combinations: &[SignerSet],
+        able: SignerSet,
+    ) -> Complaint {
+        let found = match most {
+            0 => "none of the signers could vouch for a package that the rule is for".to_owned(),
+            1 => "no package that the rule is for could have more than 1 voice".to_owned(),
+            _ => format!("no package that the rule is for could have more than {most} voices"),
+        };
+        let lower = if most == 0 { String::new() } else { format!("at most {most}, or ") };
+        Complaint::new(found, format!("{lower}other signers{}", self.reasons(of, combinations, able)))
+    }
+
+    fn too_few_operators(&self, operators: &BTreeSet<OperatorId>) -> Complaint {
+        let named = |id: &OperatorId| self.policy.operators().get(usize::from(id.0)).map(|name| quoted(name));
+        let names = operators.iter().filter_map(named).collect::<Vec<_>>().join(", ");
+        let found = match operators.len() {
+            0 => "no cache that counts towards `operators` may show the rule's signers".to_owned(),
+            1 => "only 1 operator has a cache that counts and may show the rule's signers".to_owned(),
+            n => format!("only {n} operators have a cache that counts and may show the rule's signers"),
+        };
+        let hint = match operators.len() {
+            0 => "a cache over https, or on this machine, that may show the rule's signers".to_owned(),
+            n => format!("at most {n} ({names}), or further such caches, over https"),
+        };
+        Complaint::new(found, hint)
     }
 
     /// The operators whose claims could be credible if these signers vouch.
@@ -201,23 +234,11 @@ impl Attain<'_> {
             .collect()
     }
 
-    fn operator_hint(&self, operators: &BTreeSet<OperatorId>) -> String {
-        let named = |id: &OperatorId| self.policy.operators().get(usize::from(id.0)).map(|name| quoted(name));
-        let names: Vec<String> = operators.iter().filter_map(named).collect();
-        match names.is_empty() {
-            true => "a cache over https, or on this machine, that may show the rule's signers".to_owned(),
-            false => {
-                format!("at most {} ({}), or further such caches, over https", names.len(), names.join(", "))
-            }
-        }
-    }
-
     /// Why signers that are asked do not count, for the hint.
     fn reasons(&self, of: SignerSet, combinations: &[SignerSet], able: SignerSet) -> String {
         let reason = |id: SignerId| {
             let signer = self.policy.signer(id)?;
-            let shown = self.policy.caches().iter().any(|c| c.accept_signers.is_none_or(|a| a.contains(id)));
-            let reason = if !shown {
+            let reason = if !is_shown(self.policy, id) {
                 "may be shown by no cache"
             } else if signer.keys.iter().all(|key| key.revoked.is_some()) {
                 "has only revoked keys"
@@ -237,6 +258,11 @@ impl Attain<'_> {
         let reasons: Vec<String> = of.iter().filter_map(reason).collect();
         if reasons.is_empty() { String::new() } else { format!("; {}", reasons.join(", ")) }
     }
+}
+
+/// Whether any cache may show a signer.
+fn is_shown(policy: &Policy, id: SignerId) -> bool {
+    policy.caches().iter().any(|cache| cache.accept_signers.is_none_or(|accepted| accepted.contains(id)))
 }
 
 fn matches(globs: &[Glob], name: &str) -> bool {

@@ -52,7 +52,7 @@ const KEYS: &[KeyDoc] = &[
     key("hosts", "list of host names", Some("[]"),
         "further Host names to answer to, besides localhost and the addresses listened on"),
     key("state-directory", "absolute path", None,
-        "keys, evidence and queue; default: $STATE_DIRECTORY, else $XDG_STATE_HOME/countersign, else ~/.local/state/countersign"),
+        "keys, evidence, queue; default: $STATE_DIRECTORY, $XDG_STATE_HOME/countersign or ~/.local/state/countersign"),
     key("store-directory", "absolute path", Some(r#""/nix/store""#),
         "the directory that store paths lie in"),
     key("mode", r#""enforce" | "observe""#, Some(r#""enforce""#),

@@ -105,7 +105,7 @@ pub enum LoadError {
         source: io::Error,
     },
     /// It was read, and cannot be used.
-    #[error("the configuration has {} that must be mended", match .0.errors() { 1 => "a fault".to_owned(), n => format!("{n} faults") })]
+    #[error("the configuration cannot be used as it stands")]
     Faulty(Report),
 }
 

@@ -1,10 +1,10 @@
 //! Walking the tables of a file: which keys there are, which are unknown, which are missing.
 //!
-//! A [`Table`] knows its shape (`caches.*`), and through [`crate::config::keys`] every key it may have; the
+//! A [`Table`] knows its shape (`caches.*`), and through [`crate::config::keys()`] every key it may have; the
 //! unknown ones are reported when it is opened. What is read from it is an [`Item`] that knows its own path.
 //! Faults go to the [`Desk`] and reading goes on.
 
-use crate::config::fault::{At, Fault, Located};
+use crate::config::fault::{At, Fault, Located, Severity};
 use crate::config::item::Item;
 use crate::config::keys::{children, homes};
 use crate::config::near::nearest;
@@ -45,7 +45,7 @@ impl Desk {
 
     /// Whether a fault was handed in that keeps the configuration from being used.
     pub(super) fn has_errors(&self) -> bool {
-        self.faults.borrow().iter().any(|f| f.severity == crate::config::Severity::Error)
+        self.faults.borrow().iter().any(|f| f.severity == Severity::Error)
     }
 
     /// All that was handed in.

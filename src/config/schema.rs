@@ -1,7 +1,7 @@
 //! The checked configuration: what the rest of the program is given.
 //!
 //! Every value is inside its bounds, every name is resolved, and the policy is one that can be judged by. The
-//! defaults stand here, as `Default` where a section has them all, and in [`crate::config::keys`] as text.
+//! defaults stand here, as `Default` where a section has them all, and in [`crate::config::keys()`] as text.
 
 use crate::config::{ByteRate, ByteSize, Destination, HostPort, Listen};
 use crate::format::StoreDir;

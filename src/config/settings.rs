@@ -212,7 +212,8 @@ fn state_directory(root: &Table<'_>, env: &Environment) -> Option<PathBuf> {
     }
     let found = env.state_home();
     if found.is_none() {
-        let hint = "`state-directory = \"/PATH\"`, or one of $STATE_DIRECTORY, $XDG_STATE_HOME and $HOME in the environment";
+        let hint =
+            "`state-directory = \"/PATH\"`, or $STATE_DIRECTORY, $XDG_STATE_HOME or $HOME in the environment";
         root.desk().put(At::nowhere("state-directory").error("there is nowhere to keep state", hint));
     }
     found

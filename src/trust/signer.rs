@@ -56,7 +56,7 @@ impl SignerSet {
         self.0 == 0
     }
 
-    /// How many signers are in it. Not how many voices: see [`voices`].
+    /// How many signers are in it. Not how many voices: see [`Policy::voices`](crate::trust::Policy::voices).
     pub fn len(self) -> u32 {
         self.0.count_ones()
     }

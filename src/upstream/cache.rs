@@ -217,7 +217,7 @@ impl RemoteCache {
 
 fn allows(allowed: &HostPort, url: &Url) -> bool {
     url.host_str() == Some(&*allowed.host)
-        && allowed.port.map_or(url.port().is_none(), |port| url.port_or_known_default() == Some(port))
+        && allowed.port.map_or_else(|| url.port().is_none(), |port| url.port_or_known_default() == Some(port))
 }
 
 fn is_redirect(status: StatusCode) -> bool {

@@ -151,8 +151,7 @@ impl Upstreams {
                 unwaited.push(cache.id());
             }
             if treatment != Treatment::Skip {
-                let (cache, policy, limits) =
-                    (Arc::clone(cache), Arc::clone(&self.policy), self.limits.clone());
+                let (cache, policy, limits) = (Arc::clone(cache), Arc::clone(&self.policy), self.limits);
                 let sender = sender.clone();
                 tokio::spawn(async move { cache.ask_in_time(asked, &policy, &limits, &sender).await });
             }

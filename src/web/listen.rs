@@ -132,7 +132,7 @@ impl Acceptor {
     }
 
     /// Accepts on every listener until `stop`, then waits for answers under way, but not longer than
-    /// [DRAIN].
+    /// ten seconds.
     pub async fn run(self, listeners: Vec<Listener>, stop: CancellationToken) {
         let acceptor = Arc::new(self);
         let loops: Vec<_> = listeners

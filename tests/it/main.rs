@@ -6,6 +6,7 @@
     missing_debug_implementations,
     reason = "tests have no readers of their API"
 )]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod bytes;
 mod commands;

@@ -208,3 +208,13 @@ fn more_signers_than_can_be_counted_are_refused() {
     good(&policy_with(&resigners(16)));
     assert_eq!(errors(&policy_with(&resigners(17))), ["signers.s16"]);
 }
+
+#[test]
+fn everything_that_a_rule_lacks_is_told() {
+    let signatures = "signatures = [{ at-least = 2, of = [\"a\"] }, { at-least = 3, of = [\"a\", \"b\"] }]";
+    let rules = rule("r", r#"["x"]"#, &format!("{signatures}\noperators = 9"));
+    assert_eq!(
+        errors(&policy_with(&rules)),
+        ["rules[0].signatures[0].at-least", "rules[0].signatures[1].at-least", "rules[0].operators"]
+    );
+}

@@ -22,8 +22,6 @@ pub enum Script {
     Raw(Vec<u8>),
     /// 200 and so many of the bytes, then the connection is closed.
     Cut(Vec<u8>, usize),
-    /// 200 and so many of the bytes, then nothing for the time.
-    Stall(Vec<u8>, usize, Duration),
     /// Nothing for the time, then 200 with the bytes.
     Late(Duration, Vec<u8>),
     /// 200 with the bytes spread over the time.
@@ -115,10 +113,6 @@ impl FakeCache {
         self.shared.scripts.lock().unwrap().insert(path.to_owned(), script);
     }
 
-    pub fn forget(&self, path: &str) {
-        self.shared.scripts.lock().unwrap().remove(path);
-    }
-
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -188,12 +182,6 @@ fn act(script: Script, out: &mut TcpStream) -> Option<()> {
         Script::Cut(bytes, at) => {
             head(out, 200, &[], bytes.len())?;
             out.write_all(&bytes[..at]).ok()?;
-            None
-        }
-        Script::Stall(bytes, at, time) => {
-            head(out, 200, &[], bytes.len())?;
-            out.write_all(&bytes[..at]).ok()?;
-            thread::sleep(time);
             None
         }
     }
