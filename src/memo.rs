@@ -15,6 +15,7 @@ use bytes::Bytes;
 use moka::Expiry;
 use moka::future::Cache;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, oneshot};
 
@@ -42,6 +43,7 @@ pub struct Held {
     served: Option<Endorsed>,
     withdrawn: Withdrawn,
     lasts: Duration,
+    looked_ahead: AtomicBool,
 }
 
 impl Held {
@@ -83,8 +85,16 @@ impl Verdicts {
     /// The verdict on a path, remembered or asked for now.
     pub async fn of(&self, asked: HashPart) -> Arc<Held> {
         if let Some(held) = self.0.held.get(&asked).await {
+            self.look_ahead(&held);
             return held;
         }
+        let held = self.judge(asked).await;
+        self.look_ahead(&held);
+        held
+    }
+
+    /// Asks, or waits for whoever is asking already.
+    async fn judge(&self, asked: HashPart) -> Arc<Held> {
         let inner = Arc::clone(&self.0);
         // A task of its own: a client that goes away does not end the question for the others.
         let flight = tokio::spawn(async move {
@@ -92,10 +102,7 @@ impl Verdicts {
             inner.held.get_with(asked, question.ask(asked)).await
         });
         match flight.await {
-            Ok(held) => {
-                self.prefetch(&held);
-                held
-            }
+            Ok(held) => held,
             Err(fault) => {
                 tracing::error!(path = %asked, %fault, "a question ended early");
                 Arc::new(self.0.undecided(asked))
@@ -120,9 +127,13 @@ impl Verdicts {
         self.0.held.entry_count()
     }
 
-    /// Asks ahead for the references of what was just endorsed; those that find no room are not.
-    fn prefetch(&self, held: &Held) {
+    /// Asks ahead, once, for the references of what a client was given: it will ask for them next. One level
+    /// only, since it may have the rest; those that find no room are not asked for.
+    fn look_ahead(&self, held: &Held) {
         let (Some(room), Some(endorsed)) = (&self.0.prefetching, held.served()) else { return };
+        if held.looked_ahead.swap(true, Ordering::Relaxed) {
+            return;
+        }
         for reference in endorsed.core().references.iter() {
             let path = reference.hash_part();
             if self.0.held.contains_key(&path) {
@@ -131,7 +142,7 @@ impl Verdicts {
             let Ok(permit) = Arc::clone(room).try_acquire_owned() else { return };
             let verdicts = self.clone();
             tokio::spawn(async move {
-                Box::pin(verdicts.of(path)).await;
+                verdicts.judge(path).await;
                 drop(permit);
             });
         }
@@ -177,7 +188,14 @@ impl Inner {
         };
         let narinfo = served.as_ref().map(|endorsed| self.countersigner.print(endorsed));
         let lasts = if matches!(verdict, Verdict::Defer(_)) { Duration::ZERO } else { lasts(ballot) };
-        Held { verdict, narinfo, served, withdrawn: Withdrawn::default(), lasts }
+        Held {
+            verdict,
+            narinfo,
+            served,
+            withdrawn: Withdrawn::default(),
+            lasts,
+            looked_ahead: AtomicBool::new(false),
+        }
     }
 
     /// Judges answers that come after the verdict; one that changes what is served withdraws it.

@@ -134,8 +134,10 @@ impl<'a> Judge<'a> {
     }
 
     pub(super) fn reason(&self, name: Option<&str>, rule: Option<&Rule>, kind: ReasonKind) -> Reason {
+        let asked = self.asked;
+        let path = name.map(|name| format!("{}/{asked}-{name}", self.policy.store_dir().as_str()));
         Reason {
-            asked: self.asked,
+            path: path.unwrap_or_else(|| asked.to_string()).into(),
             name: name.map(Into::into),
             rule: rule.map(|r| r.name.clone()),
             kind,

@@ -3,14 +3,14 @@
 //!
 //! One table gives code, label and sentence; adding a reason does not build until all three exist.
 
-use crate::format::{HashPart, NarHash};
+use crate::format::NarHash;
 use std::fmt;
 
 /// Why a path is refused or deferred. Names are copied in, so that a reason outlives a reload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reason {
-    /// The path asked for.
-    pub asked: HashPart,
+    /// The path asked for: whole where a claim told its name, else the hash part.
+    pub path: Box<str>,
     /// The package's name, where a claim told it.
     pub name: Option<Box<str>>,
     /// The name of the rule that applied, where a name told which.
@@ -155,7 +155,7 @@ impl Reason {
             }
             ReasonKind::Dissent { sides, .. } => {
                 let hash = sides.first().map(|s| s.nar_hash.to_string()).unwrap_or_default();
-                except(format!("core = {{ path = \"{}-{name}\", nar-hash = \"{hash}\" }}", self.asked))
+                except(format!("core = {{ path = \"{}\", nar-hash = \"{hash}\" }}", self.path))
             }
             ReasonKind::Names(_) => {
                 "`may-vouch-for` of the signer that should not vouch for this package".to_owned()

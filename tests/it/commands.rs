@@ -4,8 +4,12 @@ use crate::support::client::get;
 use crate::support::dirs::Dir;
 use crate::support::fake_cache::{FakeCache, Script};
 use crate::support::party::{Package, Party, noise};
-use crate::support::service::{caches, signers};
-use std::io::{BufRead, BufReader};
+use crate::support::proxy::Proxy;
+use crate::support::service::{caches, nar_url, signers};
+use crate::support::tls_cache::TlsCache;
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
@@ -54,7 +58,8 @@ impl Daemon {
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let line = next_line_with(&mut log, "listening");
-        let port = line.trim_end().rsplit(':').next().unwrap().trim_matches('"').parse().unwrap();
+        let (_, after) = line.split_once("127.0.0.1:").unwrap();
+        let port = after.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap();
         Self { child, log, port }
     }
 
@@ -220,6 +225,100 @@ fn explain_puts_the_claims_side_by_side() {
     let parsed: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!(parsed["verdict"], "defer");
     assert_eq!(parsed["caches"][0]["signers"][0], "a-1");
+}
+
+/// A cache behind TLS that has one package, and what `explain` makes of it under an environment.
+fn explain_behind_tls(environment: impl Fn(&TlsCache) -> Vec<(&'static str, String)>) -> Output {
+    let party = Party::new("a-1");
+    let package = Package::new("thing-1.0", &noise(1, 2000));
+    let narinfo = package.narinfo("zstd", &[&party]).into_bytes();
+    let cache = TlsCache::serve(HashMap::from([(format!("/{}.narinfo", package.hash()), narinfo)]));
+    let dir = Dir::new();
+    let rule = "[[rules]]\nname = \"all\"\nsignatures = [{ at-least = 1, of = [\"a-1\"] }]\n";
+    let text = format!("{}[caches.a]\nurl = \"{}\"\n{rule}", signers(&[&party]), cache.url());
+    let config = dir.write("c.toml", text);
+    let mut command = countersign(&dir, &["explain", &package.hash(), "--config", config.to_str().unwrap()]);
+    command.envs(environment(&cache)).output().unwrap()
+}
+
+#[test]
+fn certificates_come_from_where_nix_takes_them() {
+    let trusted = explain_behind_tls(|c| vec![("NIX_SSL_CERT_FILE", c.ca_file().display().to_string())]);
+    assert_eq!(trusted.status.code(), Some(0), "{}{}", stdout(&trusted), stderr(&trusted));
+    let distrusted = explain_behind_tls(|_| Vec::new());
+    assert_eq!(distrusted.status.code(), Some(3), "{}", stdout(&distrusted));
+    let missing = explain_behind_tls(|_| vec![("NIX_SSL_CERT_FILE", "/nonexistent.pem".to_owned())]);
+    assert_eq!(missing.status.code(), Some(3));
+    assert!(stderr(&missing).contains("certificates in /nonexistent.pem"), "{}", stderr(&missing));
+}
+
+#[test]
+fn https_goes_through_the_proxy_of_the_environment_unless_it_is_exempt() {
+    let proxy = Proxy::start();
+    let through = |c: &TlsCache, more: Option<(&'static str, String)>| {
+        let mut all =
+            vec![("NIX_SSL_CERT_FILE", c.ca_file().display().to_string()), ("HTTPS_PROXY", proxy.url())];
+        all.extend(more);
+        all
+    };
+    let exempt = explain_behind_tls(|c| through(c, Some(("NO_PROXY", "localhost".to_owned()))));
+    assert_eq!((exempt.status.code(), proxy.opened().len()), (Some(0), 0), "{}", stdout(&exempt));
+    let proxied = explain_behind_tls(|c| through(c, None));
+    assert_eq!((proxied.status.code(), proxy.opened().len()), (Some(0), 1), "{}", stdout(&proxied));
+    assert!(proxy.opened()[0].starts_with("localhost:"));
+}
+
+#[test]
+fn stopping_waits_for_the_answers_under_way() {
+    let party = Party::new("a-1");
+    let package = Package::new("large-1.0", &noise(3, 3_000_000));
+    let cache = FakeCache::with("none", &[&party], &[&package]);
+    let slow = Script::Slow(package.nar.clone(), std::time::Duration::from_secs(2));
+    cache.script(&format!("/{}", package.url("none")), slow);
+    let dir = Dir::new();
+    let config = dir.write("c.toml", one(&party, &cache));
+    let daemon = Daemon::start(&dir, config.to_str().unwrap());
+    let port = daemon.port;
+    let client = std::thread::spawn(move || get(port, &nar_url(&package)));
+    while cache.asked().len() < 2 {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert_eq!(daemon.stop(), Some(0));
+    assert!(client.join().unwrap().is_whole());
+}
+
+#[test]
+fn no_more_connections_are_served_than_the_limit() {
+    let party = Party::new("a-1");
+    let cache = FakeCache::start();
+    let dir = Dir::new();
+    let config = dir.write("c.toml", format!("{}[limits]\nconnections = 2\n", one(&party, &cache)));
+    let daemon = Daemon::start(&dir, config.to_str().unwrap());
+    let idle: Vec<TcpStream> =
+        (0..2).map(|_| TcpStream::connect(("127.0.0.1", daemon.port)).unwrap()).collect();
+    let mut third = TcpStream::connect(("127.0.0.1", daemon.port)).unwrap();
+    third.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    third.set_read_timeout(Some(std::time::Duration::from_millis(300))).unwrap();
+    assert!(third.read(&mut [0; 64]).is_err(), "it waits for room");
+    drop(idle);
+    third.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
+    assert!(third.read(&mut [0; 64]).unwrap() > 0, "it is served when there is room");
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
+fn the_log_is_json_for_programs() {
+    let (a, b) = (Party::new("a-1"), Party::new("b-1"));
+    let package = Package::new("thing-1.0", b"x");
+    let cache = FakeCache::with("none", &[&b], &[&package]);
+    let dir = Dir::new();
+    let config = dir.write("c.toml", format!("log-format = \"json\"\n{}", one(&a, &cache)));
+    let mut daemon = Daemon::start(&dir, config.to_str().unwrap());
+    assert_eq!(get(daemon.port, &format!("/{}.narinfo", package.hash())).status, 404);
+    let line: serde_json::Value = serde_json::from_str(&daemon.wait_for("not endorsed")).unwrap();
+    assert_eq!((line["verdict"].as_str(), line["code"].as_u64()), (Some("refuse"), Some(20)));
+    assert_eq!(line["name"], "thing-1.0");
+    assert_eq!(daemon.stop(), Some(0));
 }
 
 #[test]

@@ -289,6 +289,38 @@ fn a_cache_that_is_black_holed_delays_a_question_once_its_time_and_no_more() {
 }
 
 #[test]
+fn the_claims_of_references_are_asked_for_ahead_by_one_level_and_no_nars() {
+    let party = Party::new("a-1");
+    let bottom = Package::new("bottom-1", b"b");
+    let middle = Package::with_references("middle-1", b"m", &[&bottom]);
+    let top = Package::with_references("top-1", b"t", &[&middle]);
+    let cache = FakeCache::with("none", &[&party], &[&bottom, &middle, &top]);
+    let rule = rule(1, &[&party], "");
+    let text = |more: &str| format!("{}{}{rule}{more}", signers(&[&party]), caches(&[("a", &cache)]));
+    let served = Served::with(&text(""));
+    assert_eq!(served.narinfo(&top).status, 200);
+    let asked = |package: &Package| cache.times_asked(&format!("/{}.narinfo", package.hash()));
+    let since = Instant::now();
+    while asked(&middle) == 0 {
+        assert!(since.elapsed() < Duration::from_secs(5), "the reference was not asked for");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(asked(&bottom), 0, "one level ahead");
+    assert!(!cache.asked().iter().any(|a| a.path.starts_with("/nar/")));
+    assert_eq!(served.narinfo(&middle).status, 200);
+    while asked(&bottom) == 0 {
+        assert!(since.elapsed() < Duration::from_secs(5), "a remembered verdict looks ahead too");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let times = asked(&middle);
+    let without = Served::with(&text("[serving]\nprefetch = false\n"));
+    assert_eq!(without.narinfo(&top).status, 200);
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(asked(&middle), times);
+}
+
+#[test]
 fn a_path_that_certifies_itself_needs_no_signer_and_gets_no_countersignature() {
     let two = Two::agreeing();
     for (kind, compression) in [("recursive", "xz"), ("flat", "none"), ("text", "zstd")] {

@@ -5,5 +5,6 @@ pub mod dirs;
 pub mod fake_cache;
 pub mod nix;
 pub mod party;
+pub mod proxy;
 pub mod service;
 pub mod tls_cache;
