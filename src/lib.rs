@@ -15,12 +15,14 @@
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod countersigner;
 pub mod format;
 pub mod memo;
 pub mod question;
 pub mod run;
 pub mod state;
+pub mod status;
 pub mod telemetry;
 pub mod transfer;
 pub mod trust;

@@ -8,6 +8,7 @@ use crate::clock;
 use crate::countersigner::Countersigner;
 use crate::format::HashPart;
 use crate::question::{Question, lasts, recollect};
+use crate::status::VerdictCounts;
 use crate::transfer::{Relay, Withdrawn};
 use crate::trust::{Ballot, Endorsed, NarGrant, Verdict};
 use crate::upstream::{Known, Upstreams};
@@ -15,7 +16,7 @@ use bytes::Bytes;
 use moka::Expiry;
 use moka::future::Cache;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, oneshot};
 
@@ -31,6 +32,16 @@ struct Inner {
     held: Cache<HashPart, Arc<Held>>,
     known: Cache<HashPart, Arc<[Known]>>,
     prefetching: Option<Arc<Semaphore>>,
+    counts: Counts,
+}
+
+/// How often each outcome was reached.
+#[derive(Debug, Default)]
+struct Counts {
+    endorse: AtomicU64,
+    refuse: AtomicU64,
+    defer: AtomicU64,
+    absent: AtomicU64,
 }
 
 /// A verdict and what is served on it.
@@ -79,7 +90,8 @@ impl Verdicts {
         let held = Cache::builder().max_capacity(MOST_HELD).expire_after(ByOutcome).build();
         let known = Cache::builder().max_capacity(MOST_KNOWN).time_to_idle(KNOWN_IDLE).build();
         let prefetching = prefetch.then(|| Arc::new(Semaphore::new(PREFETCHING)));
-        Self(Arc::new(Inner { upstreams, countersigner, relay, held, known, prefetching }))
+        let counts = Counts::default();
+        Self(Arc::new(Inner { upstreams, countersigner, relay, held, known, prefetching, counts }))
     }
 
     /// The verdict on a path, remembered or asked for now.
@@ -122,6 +134,18 @@ impl Verdicts {
         }
     }
 
+    /// How often each outcome was reached.
+    pub fn counts(&self) -> VerdictCounts {
+        let Counts { endorse, refuse, defer, absent } = &self.0.counts;
+        let read = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        VerdictCounts {
+            endorse: read(endorse),
+            refuse: read(refuse),
+            defer: read(defer),
+            absent: read(absent),
+        }
+    }
+
     /// How many verdicts are remembered, about.
     pub fn count(&self) -> u64 {
         self.0.held.entry_count()
@@ -160,7 +184,7 @@ impl Inner {
             let question = Question::ask(&inner.upstreams, &inner.relay, asked, known).await;
             inner.known.insert(asked, question.known.as_slice().into()).await;
             let held = Arc::new(inner.hold(&question.ballot));
-            report(&held, asked);
+            inner.report(&held, asked);
             // The asker may be gone; the answers are remembered all the same.
             drop(sender.send(Arc::clone(&held)));
             inner.listen_on(asked, question, held).await;
@@ -198,6 +222,30 @@ impl Inner {
         }
     }
 
+    /// Counts a verdict; one line for each that is not routine.
+    fn report(&self, held: &Held, asked: HashPart) {
+        let count = match &held.verdict {
+            Verdict::Absent => &self.counts.absent,
+            Verdict::Defer(_) => &self.counts.defer,
+            Verdict::Endorse(_) => &self.counts.endorse,
+            Verdict::Refuse(_) => &self.counts.refuse,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
+        match &held.verdict {
+            Verdict::Absent => tracing::debug!(path = %asked, "absent"),
+            Verdict::Endorse(e) => tracing::debug!(path = %e.core().store_path, rule = e.rule(), "endorsed"),
+            Verdict::Defer(reason) | Verdict::Refuse(reason) => tracing::info!(
+                path = %asked,
+                name = reason.name.as_deref().unwrap_or_default(),
+                verdict = held.verdict.label(),
+                code = reason.code(),
+                reason = %reason,
+                lift = reason.lift(),
+                "not endorsed"
+            ),
+        }
+    }
+
     /// Judges answers that come after the verdict; one that changes what is served withdraws it.
     async fn listen_on(&self, asked: HashPart, mut question: Question, held: Arc<Held>) {
         while question.late_answer().await.is_some() {
@@ -211,25 +259,8 @@ impl Inner {
             if held.served().is_some() && !is_served_alike && held.withdrawn.raise() {
                 tracing::warn!(path = %asked, "withdrew the verdict: a late answer changed it");
             }
-            report(&after, asked);
+            self.report(&after, asked);
         }
-    }
-}
-
-/// One line for each verdict that is not routine.
-fn report(held: &Held, asked: HashPart) {
-    match &held.verdict {
-        Verdict::Absent => tracing::debug!(path = %asked, "absent"),
-        Verdict::Endorse(e) => tracing::debug!(path = %e.core().store_path, rule = e.rule(), "endorsed"),
-        Verdict::Defer(reason) | Verdict::Refuse(reason) => tracing::info!(
-            path = %asked,
-            name = reason.name.as_deref().unwrap_or_default(),
-            verdict = held.verdict.label(),
-            code = reason.code(),
-            reason = %reason,
-            lift = reason.lift(),
-            "not endorsed"
-        ),
     }
 }
 

@@ -1,15 +1,20 @@
 //! Wiring: one configuration becomes a running service, a reload replaces it, a signal stops it.
 
 use crate::config::{Config, Listen, Mode};
+use crate::control;
 use crate::countersigner::Countersigner;
 use crate::memo::Verdicts;
 use crate::state::{StateDirectory, StateError};
+use crate::status::{CacheStatus, Status};
 use crate::transfer::Relay;
-use crate::upstream::{Upstreams, UpstreamsError};
+use crate::upstream::{RemoteCache, Upstreams, UpstreamsError};
 use crate::web::{Acceptor, Hosts, ListenError, Listener, Service};
 use arc_swap::ArcSwap;
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 /// Why the service cannot start.
@@ -44,27 +49,38 @@ pub struct Running {
     stop: CancellationToken,
     accepting: tokio::task::JoinHandle<()>,
     places: Vec<String>,
+    control: Option<tokio::task::JoinHandle<()>>,
+    about: Arc<ArcSwap<About>>,
+}
+
+/// What the running service says of its configuration.
+#[derive(Debug)]
+struct About {
+    mode: Mode,
     key: String,
+    file: Option<PathBuf>,
 }
 
 impl Running {
-    /// Starts serving a configuration. No cache is asked before a client asks.
+    /// Starts serving a configuration, from `file` where it has one. No cache is asked before a client asks.
     ///
     /// # Errors
     /// [`StartError`] if a key, a secret or a socket cannot be had.
-    pub async fn start(config: &Config) -> Result<Self, StartError> {
+    pub async fn start(config: &Config, file: Option<&Path>) -> Result<Self, StartError> {
         let state = StateDirectory::at(config.state_directory.clone());
         let countersigner = countersigner(config, &state)?;
-        let key = countersigner.public_key().to_string();
+        let about = About::of(config, &countersigner, file);
+        let about = Arc::new(ArcSwap::from_pointee(about));
         let listeners = listeners(config).await?;
         let addresses: Vec<IpAddr> = listeners.iter().filter_map(Listener::address).map(|a| a.ip()).collect();
-        let places = listeners.iter().map(Listener::describe).collect();
+        let places: Vec<String> = listeners.iter().map(Listener::describe).collect();
         let service = service(config, countersigner, &state, &addresses)?;
         let current = Arc::new(ArcSwap::from_pointee(service));
         let acceptor = Acceptor::new(Arc::clone(&current), config.limits.connections.get());
         let stop = CancellationToken::new();
         let accepting = tokio::spawn(acceptor.run(listeners, stop.clone()));
-        Ok(Self { current, addresses, stop, accepting, places, key })
+        let control = control(&state, &current, &about, &places, &stop);
+        Ok(Self { current, addresses, stop, accepting, places, control, about })
     }
 
     /// Where it listens, in words.
@@ -73,18 +89,20 @@ impl Running {
     }
 
     /// The public key that clients must trust.
-    pub fn key(&self) -> &str {
-        &self.key
+    pub fn key(&self) -> String {
+        self.about.load().key.clone()
     }
 
     /// Serves another configuration from the next request on. Listeners and the limit on connections stay.
     ///
     /// # Errors
     /// [`StartError`]; the configuration before then stays in force.
-    pub fn reload(&self, config: &Config) -> Result<(), StartError> {
+    pub fn reload(&self, config: &Config, file: Option<&Path>) -> Result<(), StartError> {
         let state = StateDirectory::at(config.state_directory.clone());
         let countersigner = countersigner(config, &state)?;
+        let about = Arc::new(About::of(config, &countersigner, file));
         self.current.store(Arc::new(service(config, countersigner, &state, &self.addresses)?));
+        self.about.store(about);
         Ok(())
     }
 
@@ -94,6 +112,10 @@ impl Running {
         if let Err(fault) = self.accepting.await {
             tracing::error!(%fault, "accepting ended early");
         }
+        if let Some(control) = self.control {
+            // It ends with the same signal; nothing hangs on how.
+            drop(control.await);
+        }
     }
 
     /// Resolves if accepting ends although nobody stopped it.
@@ -101,6 +123,66 @@ impl Running {
         if let Err(fault) = (&mut self.accepting).await {
             tracing::error!(%fault, "accepting ended early");
         }
+    }
+}
+
+impl About {
+    fn of(config: &Config, countersigner: &Countersigner, file: Option<&Path>) -> Self {
+        let key = countersigner.public_key().to_string();
+        Self { mode: config.mode, key, file: file.map(Path::to_owned) }
+    }
+}
+
+/// Starts answering commands. Without the control socket the service serves all the same, and says so.
+fn control(
+    state: &StateDirectory,
+    current: &Arc<ArcSwap<Service>>,
+    about: &Arc<ArcSwap<About>>,
+    places: &[String],
+    stop: &CancellationToken,
+) -> Option<tokio::task::JoinHandle<()>> {
+    let path = control::path(state.path());
+    let listener = match control::listen(&path) {
+        Ok(listener) => listener,
+        Err(error) => {
+            let at = path.display();
+            tracing::warn!(%at, %error, "serving without the control socket: `status` will not find us");
+            return None;
+        }
+    };
+    let (current, about, places) = (Arc::clone(current), Arc::clone(about), places.to_vec());
+    let started = Instant::now();
+    let status = move || {
+        let (service, about) = (current.load(), about.load());
+        let verdicts = service.verdicts();
+        let mode = match about.mode {
+            Mode::Enforce => "enforce",
+            Mode::Observe => "observe",
+        };
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            mode: mode.to_owned(),
+            configuration: about.file.as_ref().map(|file| file.display().to_string()),
+            listening: places.clone(),
+            key: about.key.clone(),
+            up_for: started.elapsed().as_secs(),
+            caches: service.upstreams().caches().iter().map(|cache| cache_status(cache)).collect(),
+            verdicts: verdicts.counts(),
+            remembered: verdicts.count(),
+        }
+    };
+    Some(tokio::spawn(control::serve(listener, status, stop.clone())))
+}
+
+fn cache_status(cache: &RemoteCache) -> CacheStatus {
+    let heard = cache.heard();
+    CacheStatus {
+        name: cache.name().to_owned(),
+        down: cache.health().is_down(),
+        lied: cache.has_lied(),
+        claims: heard.claims.load(Ordering::Relaxed),
+        not_found: heard.not_found.load(Ordering::Relaxed),
+        silences: heard.silences.load(Ordering::Relaxed),
     }
 }
 

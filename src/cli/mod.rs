@@ -5,11 +5,12 @@ mod exit;
 mod explain;
 mod key;
 mod serve;
+mod status;
 
 pub use check::check;
 pub use exit::Exit;
 
-use crate::config::{self, Config, Environment, LoadError, Loaded, Location, Style};
+use crate::config::{self, Config, Environment, LoadError, Location, Style};
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -51,6 +52,12 @@ enum Command {
         /// A store path, its base name, or its 32-character hash.
         #[arg(value_name = "PATH|HASH")]
         path: String,
+        /// For programs.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say how the running service is: mode, caches, verdicts.
+    Status {
         /// For programs.
         #[arg(long)]
         json: bool,
@@ -127,18 +134,19 @@ impl Arguments {
             }
             Err(error) => return fail(Exit::Io, &error),
         };
-        let Loaded { config, warnings, .. } = loaded;
+        let config = &loaded.config;
         match self.command {
             Command::Serve => {
                 crate::telemetry::start(config.log_format);
-                for warning in warnings.lines() {
+                for warning in loaded.warnings.lines() {
                     tracing::warn!("{warning}");
                 }
-                serve::serve(config, location, environment)
+                serve::serve(loaded, location, environment)
             }
-            Command::Explain { path, json } => explain::explain(&config, &path, json),
-            Command::Key(KeyCommand::Rotate { .. }) => key::rotate(&config),
-            Command::Check | Command::Key(_) => key::public(&config),
+            Command::Status { json } => status::status(config, json),
+            Command::Explain { path, json } => explain::explain(config, &path, json),
+            Command::Key(KeyCommand::Rotate { .. }) => key::rotate(config),
+            Command::Check | Command::Key(_) => key::public(config),
         }
     }
 }

@@ -1,15 +1,15 @@
 //! `countersign serve`.
 
 use crate::cli::{Exit, fail, runtime};
-use crate::config::{self, Config, Environment, LoadError, Location};
+use crate::config::{self, Environment, LoadError, Loaded, Location};
 use crate::run::Running;
 use crate::upstream::Chain;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Serves until a signal stops it.
-pub(super) fn serve(config: Config, location: Location, environment: Environment) -> Exit {
+pub(super) fn serve(loaded: Loaded, location: Location, environment: Environment) -> Exit {
     match runtime() {
-        Ok(runtime) => runtime.block_on(serving(config, location, environment)),
+        Ok(runtime) => runtime.block_on(serving(loaded, location, environment)),
         Err(exit) => exit,
     }
 }
@@ -27,16 +27,16 @@ enum Event {
     Ended,
 }
 
-async fn serving(config: Config, location: Location, environment: Environment) -> Exit {
+async fn serving(loaded: Loaded, location: Location, environment: Environment) -> Exit {
     let mut signals = match Signals::listen() {
         Ok(signals) => signals,
         Err(error) => return fail(Exit::Io, &error),
     };
-    let mut running = match Running::start(&config).await {
+    let mut running = match Running::start(&loaded.config, loaded.file.as_deref()).await {
         Ok(running) => running,
         Err(error) => return fail(Exit::Io, &error),
     };
-    drop(config);
+    drop(loaded);
     for place in running.places() {
         tracing::info!(at = place, "listening");
     }
@@ -86,7 +86,7 @@ fn reload(running: &Running, location: &Location, environment: &Environment) {
             for warning in loaded.warnings.lines() {
                 tracing::warn!("{warning}");
             }
-            match running.reload(&loaded.config) {
+            match running.reload(&loaded.config, loaded.file.as_deref()) {
                 Ok(()) => tracing::info!(
                     "reloaded the configuration; `listen` and `limits.connections` need a restart"
                 ),

@@ -16,7 +16,7 @@ use http::{Request, Response, StatusCode};
 use http_body_util::Empty;
 use hyper::body::Incoming;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use url::Url;
@@ -36,6 +36,18 @@ pub struct RemoteCache {
     /// Bounds the questions under way.
     pub(super) asking: Semaphore,
     lied: AtomicBool,
+    pub(super) heard: Heard,
+}
+
+/// How often a cache said what.
+#[derive(Debug, Default)]
+pub struct Heard {
+    /// Claims.
+    pub claims: AtomicU64,
+    /// "Not found".
+    pub not_found: AtomicU64,
+    /// No answer.
+    pub silences: AtomicU64,
 }
 
 /// Why nothing could be fetched.
@@ -102,6 +114,7 @@ impl RemoteCache {
             health: Mutex::new(Health::NEW),
             asking: Semaphore::new(MOST_QUESTIONS),
             lied: AtomicBool::new(false),
+            heard: Heard::default(),
         })
     }
 
@@ -123,6 +136,11 @@ impl RemoteCache {
     /// Whether it ever delivered bytes that did not match; it is then always spooled whole.
     pub fn has_lied(&self) -> bool {
         self.lied.load(Ordering::Relaxed)
+    }
+
+    /// How often it said what.
+    pub fn heard(&self) -> &Heard {
+        &self.heard
     }
 
     /// Remembers that it delivered bytes that did not match.

@@ -11,7 +11,7 @@ mod poll;
 
 pub use ask::AskError;
 pub(crate) use ask::Chain;
-pub use cache::{FetchError, Outside, RemoteCache, VIA};
+pub use cache::{FetchError, Heard, Outside, RemoteCache, VIA};
 pub use client::{HttpClient, TlsError};
 pub use credentials::{Credentials, CredentialsError};
 pub use health::{Health, Treatment};

@@ -13,6 +13,7 @@ use crate::upstream::credentials::CredentialsError;
 use crate::upstream::health::{Health, Treatment};
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -178,7 +179,7 @@ impl RemoteCache {
             Ok(answer) => (answer, false),
             Err(_) => (Answer::NoAnswer(Silence::TimedOut), true),
         };
-        self.heard(&answer, Instant::now());
+        self.take_note(&answer, Instant::now());
         // Nobody listening any more is fine: the answer came for nothing.
         drop(sender.send((self.id(), answer)));
         if late && let Ok(answer) = timeout(LATE, asking).await {
@@ -193,9 +194,15 @@ impl RemoteCache {
         treatment
     }
 
-    fn heard(&self, answer: &Answer, now: Instant) {
+    fn take_note(&self, answer: &Answer, now: Instant) {
         let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
         let before = *health;
+        let counter = match answer {
+            Answer::Claim(_) => &self.heard.claims,
+            Answer::NotFound => &self.heard.not_found,
+            Answer::NoAnswer(_) => &self.heard.silences,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
         *health = match answer {
             Answer::Claim(_) | Answer::NotFound | Answer::NoAnswer(Silence::Faulty) => before.answered(),
             Answer::NoAnswer(_) => before.silent(now),

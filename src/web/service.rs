@@ -72,6 +72,11 @@ impl Service {
         Self { verdicts, upstreams, relay, hosts, instead, cache_info: info.to_text().into() }
     }
 
+    /// The caches that it asks.
+    pub fn upstreams(&self) -> &Upstreams {
+        &self.upstreams
+    }
+
     /// The verdicts it has given.
     pub fn verdicts(&self) -> &Verdicts {
         &self.verdicts

@@ -322,6 +322,34 @@ fn the_log_is_json_for_programs() {
 }
 
 #[test]
+fn status_says_how_the_running_service_is() {
+    let party = Party::new("a-1");
+    let package = Package::new("thing-1.0", b"x");
+    let cache = FakeCache::with("none", &[&party], &[&package]);
+    let dir = Dir::new();
+    let config = dir.write("c.toml", one(&party, &cache));
+    let config = config.to_str().unwrap();
+    let before = run(&dir, &["status", "--config", config]);
+    assert_eq!(before.status.code(), Some(3));
+    assert!(stderr(&before).contains("is `countersign serve` running"), "{}", stderr(&before));
+    let daemon = Daemon::start(&dir, config);
+    assert_eq!(get(daemon.port, &format!("/{}.narinfo", package.hash())).status, 200);
+    let text = stdout(&run(&dir, &["status", "--config", config]));
+    for words in ["mode      enforce", "1 endorsed, 0 refused", config, "127.0.0.1:"] {
+        assert!(text.contains(words), "{words} is not in\n{text}");
+    }
+    let json = run(&dir, &["status", "--json", "--config", config]);
+    let json: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(
+        (json["verdicts"]["endorse"].as_u64(), json["caches"][0]["claims"].as_u64()),
+        (Some(1), Some(1))
+    );
+    let socket = dir.join(".local/state/countersign/control.sock");
+    assert_eq!(std::fs::metadata(socket).unwrap().permissions().mode() & 0o007, 0, "others may not ask");
+    assert_eq!(daemon.stop(), Some(0));
+}
+
+#[test]
 fn usage_and_configuration_faults_exit_with_2() {
     let dir = Dir::new();
     assert_eq!(run(&dir, &["dance"]).status.code(), Some(2));

@@ -28,7 +28,7 @@ impl Served {
         let config = config(&dir, text);
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let running = runtime.block_on(Running::start(&config)).unwrap();
+        let running = runtime.block_on(Running::start(&config, None)).unwrap();
         let port = running.places()[0].rsplit(':').next().unwrap().parse().unwrap();
         Self { runtime, running: Some(running), port, dir }
     }
@@ -42,14 +42,14 @@ impl Served {
     }
 
     pub fn key(&self) -> String {
-        self.running.as_ref().unwrap().key().to_owned()
+        self.running.as_ref().unwrap().key()
     }
 
     /// Reads another configuration, as SIGHUP does.
     pub fn reload(&self, text: &str) {
         let config = config(&self.dir, text);
         let _guard = self.runtime.enter();
-        self.running.as_ref().unwrap().reload(&config).unwrap();
+        self.running.as_ref().unwrap().reload(&config, None).unwrap();
     }
 
     pub fn narinfo(&self, package: &Package) -> Reply {

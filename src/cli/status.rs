@@ -1,0 +1,27 @@
+//! `countersign status`: one screen on the running service.
+
+use crate::cli::{Exit, fail, runtime};
+use crate::config::Config;
+use crate::control;
+
+/// Asks the running service and prints what it says.
+pub(super) fn status(config: &Config, json: bool) -> Exit {
+    let path = control::path(&config.state_directory);
+    let asked = match runtime() {
+        Ok(runtime) => runtime.block_on(control::ask_status(&path)),
+        Err(exit) => return exit,
+    };
+    let status = match asked {
+        Ok(status) => status,
+        Err(error) => return fail(Exit::Io, &error),
+    };
+    if json {
+        match serde_json::to_string_pretty(&status) {
+            Ok(text) => println!("{text}"),
+            Err(error) => return fail(Exit::Io, &error),
+        }
+    } else {
+        print!("{status}");
+    }
+    Exit::Ok
+}

@@ -1,0 +1,172 @@
+//! The control socket: how commands ask a running service.
+//!
+//! `control.sock` in `$RUNTIME_DIRECTORY`, else in the state directory; HTTP over it, one route so far:
+//! `GET /status`. The socket is for its owner alone (0600); where a group `countersign` exists it may use it
+//! too (0660). The peer's credentials are checked besides, since a mode can be changed by mistake.
+
+use crate::status::Status;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Empty, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+/// Why the service could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// Nobody listens there.
+    #[error("no service answers on {path}: is `countersign serve` running, and may you use its socket?")]
+    Unreachable {
+        /// The socket.
+        path: PathBuf,
+        /// What went wrong.
+        source: io::Error,
+    },
+    /// It answered with something else.
+    #[error("the service on {path} did not answer as expected: {what}")]
+    Unexpected {
+        /// The socket.
+        path: PathBuf,
+        /// What it did.
+        what: String,
+    },
+}
+
+/// Where the control socket of a state directory is.
+pub fn path(state: &Path) -> PathBuf {
+    let runtime = std::env::var_os("RUNTIME_DIRECTORY").filter(|v| !v.is_empty()).map(PathBuf::from);
+    runtime.unwrap_or_else(|| state.to_owned()).join("control.sock")
+}
+
+/// Listens on the control socket, replacing one that nobody listens on.
+///
+/// # Errors
+/// If the socket is in use or cannot be made.
+pub fn listen(path: &Path) -> io::Result<UnixListener> {
+    match std::os::unix::net::UnixStream::connect(path) {
+        Ok(_) => return Err(io::Error::new(io::ErrorKind::AddrInUse, "another service uses it")),
+        Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path)?,
+        Err(_) => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    let mode = match group_id("countersign") {
+        Some(group) if std::os::unix::fs::chown(path, None, Some(group)).is_ok() => 0o660,
+        _ => 0o600,
+    };
+    fs::set_permissions(path, Permissions::from_mode(mode))?;
+    Ok(listener)
+}
+
+/// Answers on the control socket until `stop`.
+pub async fn serve(
+    listener: UnixListener,
+    status: impl Fn() -> Status + Send + Sync + 'static,
+    stop: CancellationToken,
+) {
+    let (status, room) = (Arc::new(status), Arc::new(Semaphore::new(MOST_CONNECTIONS)));
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return,
+            accepted = listener.accept() => accepted,
+        };
+        let Ok((stream, _)) = accepted else {
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        };
+        let Ok(permit) = Arc::clone(&room).try_acquire_owned() else { continue };
+        if !is_allowed(&stream) {
+            tracing::warn!("refused a peer on the control socket");
+            continue;
+        }
+        let status = Arc::clone(&status);
+        tokio::spawn(async move {
+            let answer = service_fn(|request: Request<Incoming>| {
+                let response = answer(&request, &*status);
+                async move { Ok::<_, Infallible>(response) }
+            });
+            let mut http = hyper::server::conn::http1::Builder::new();
+            let connection = http
+                .timer(TokioTimer::new())
+                .header_read_timeout(PATIENCE)
+                .keep_alive(false)
+                .serve_connection(TokioIo::new(stream), answer);
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a control connection ended early");
+            }
+            drop(permit);
+        });
+    }
+}
+
+fn answer(request: &Request<Incoming>, status: &impl Fn() -> Status) -> Response<Full<Bytes>> {
+    let body = match (request.method().as_str(), request.uri().path()) {
+        ("GET", "/status") => serde_json::to_vec(&status()).ok(),
+        _ => None,
+    };
+    let code = if body.is_some() { StatusCode::OK } else { StatusCode::NOT_FOUND };
+    let mut response = Response::new(Full::new(Bytes::from(body.unwrap_or_default())));
+    *response.status_mut() = code;
+    response
+}
+
+/// Root, our own user, and whoever the socket's mode lets in by its group.
+fn is_allowed(stream: &UnixStream) -> bool {
+    let own = rustix::process::geteuid().as_raw();
+    let group = group_id("countersign");
+    stream.peer_cred().is_ok_and(|peer| peer.uid() == 0 || peer.uid() == own || group.is_some())
+}
+
+/// The number of a group in /etc/group.
+fn group_id(name: &str) -> Option<u32> {
+    let groups = fs::read_to_string("/etc/group").ok()?;
+    groups.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next() == Some(name)).then(|| fields.nth(1)?.parse().ok())?
+    })
+}
+
+/// Asks the service for its status.
+///
+/// # Errors
+/// [`ControlError`] if nobody answers, or not as expected.
+pub async fn ask_status(path: &Path) -> Result<Status, ControlError> {
+    let unexpected = |what: String| ControlError::Unexpected { path: path.to_owned(), what };
+    let stream = UnixStream::connect(path).await;
+    let stream = stream.map_err(|source| ControlError::Unreachable { path: path.to_owned(), source })?;
+    let asking = async {
+        let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+        let (mut sender, connection) = handshake.map_err(|e| unexpected(e.to_string()))?;
+        tokio::spawn(connection);
+        let request = Request::get("/status").header("host", "control").body(Empty::<Bytes>::new());
+        let request = request.map_err(|e| unexpected(e.to_string()))?;
+        let response = sender.send_request(request).await.map_err(|e| unexpected(e.to_string()))?;
+        let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
+        let body = body.map_err(|e| unexpected(e.to_string()))?.to_bytes();
+        serde_json::from_slice(&body).map_err(|e| unexpected(e.to_string()))
+    };
+    tokio::time::timeout(PATIENCE, asking)
+        .await
+        .unwrap_or_else(|_| Err(unexpected("it took too long".to_owned())))
+}
+
+/// Commands that are answered at once.
+const MOST_CONNECTIONS: usize = 32;
+
+/// How long one side waits for the other.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// After a failed accept, so as not to spin.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Longer than any status.
+const LONGEST_ANSWER: usize = 1024 * 1024;

@@ -1,0 +1,143 @@
+//! What a running service says of itself: one screen for people, JSON for programs.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// The state of a running service.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Status {
+    /// The program's version.
+    pub version: String,
+    /// `enforce` or `observe`.
+    pub mode: String,
+    /// The file of the configuration; none is the built-in policy.
+    pub configuration: Option<String>,
+    /// Where it listens.
+    pub listening: Vec<String>,
+    /// The key that it countersigns with: what nix.conf must trust.
+    pub key: String,
+    /// Seconds since it started.
+    pub up_for: u64,
+    /// The caches, in the order of the configuration.
+    pub caches: Vec<CacheStatus>,
+    /// Verdicts given since the start or the last reload.
+    pub verdicts: VerdictCounts,
+    /// Verdicts that are remembered now.
+    pub remembered: u64,
+}
+
+/// The state of one cache.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CacheStatus {
+    /// Its name.
+    pub name: String,
+    /// Whether it is known to be down.
+    pub down: bool,
+    /// Whether it ever delivered bytes that did not match.
+    pub lied: bool,
+    /// Claims it made.
+    pub claims: u64,
+    /// Times that it had not what was asked for.
+    pub not_found: u64,
+    /// Times that it gave no answer.
+    pub silences: u64,
+}
+
+/// How often each outcome was reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerdictCounts {
+    /// Endorsed.
+    pub endorse: u64,
+    /// Refused.
+    pub refuse: u64,
+    /// Deferred.
+    pub defer: u64,
+    /// Absent.
+    pub absent: u64,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let observing = if self.mode == "observe" { ": nothing is enforced" } else { "" };
+        writeln!(f, "countersign {}, up for {}", self.version, duration(self.up_for))?;
+        writeln!(f, "mode      {}{observing}", self.mode)?;
+        writeln!(f, "config    {}", self.configuration.as_deref().unwrap_or("none: the built-in policy"))?;
+        writeln!(f, "listening {}", self.listening.join(", "))?;
+        writeln!(f, "key       {}", self.key)?;
+        let VerdictCounts { endorse, refuse, defer, absent } = self.verdicts;
+        writeln!(
+            f,
+            "verdicts  {endorse} endorsed, {refuse} refused, {defer} deferred, {absent} absent; {} remembered",
+            self.remembered
+        )?;
+        let width = self.caches.iter().map(|c| c.name.len()).chain([5]).max().unwrap_or_default();
+        writeln!(f, "\n{:width$}  STATE       CLAIMS  NOT FOUND  SILENCES", "CACHE")?;
+        for cache in &self.caches {
+            let state = match (cache.down, cache.lied) {
+                (true, _) => "down",
+                (false, true) => "up, lied",
+                (false, false) => "up",
+            };
+            let CacheStatus { name, claims, not_found, silences, .. } = cache;
+            writeln!(f, "{name:width$}  {state:10}  {claims:6}  {not_found:9}  {silences:8}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Whole units, the two largest.
+fn duration(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
+        (0, ..) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_screen_says_everything() {
+        let status = Status {
+            version: "0.1.0".to_owned(),
+            mode: "observe".to_owned(),
+            configuration: None,
+            listening: vec!["http://127.0.0.1:8419".to_owned()],
+            key: "countersign-observe-1:AAAA".to_owned(),
+            up_for: 3720,
+            caches: vec![CacheStatus {
+                name: "nixos".to_owned(),
+                down: true,
+                lied: false,
+                claims: 12,
+                not_found: 3,
+                silences: 5,
+            }],
+            verdicts: VerdictCounts { endorse: 10, refuse: 1, defer: 2, absent: 3 },
+            remembered: 11,
+        };
+        let expected = "\
+countersign 0.1.0, up for 1 h 2 min
+mode      observe: nothing is enforced
+config    none: the built-in policy
+listening http://127.0.0.1:8419
+key       countersign-observe-1:AAAA
+verdicts  10 endorsed, 1 refused, 2 deferred, 3 absent; 11 remembered
+
+CACHE  STATE       CLAIMS  NOT FOUND  SILENCES
+nixos  down            12          3         5
+";
+        assert_eq!(status.to_string(), expected);
+    }
+
+    #[test]
+    fn times_are_said_in_two_units() {
+        for (seconds, said) in [(5, "5 s"), (65, "1 min 5 s"), (3600, "1 h 0 min"), (90_000, "1 d 1 h")] {
+            assert_eq!(duration(seconds), said);
+        }
+    }
+}
