@@ -14,7 +14,7 @@ mod withdrawn;
 
 pub use decode::{Codec, memory_needed};
 pub use fetch::Interrupted;
-pub use relay::{NarBytes, Relay};
+pub use relay::{Extent, NarBytes, Relay};
 pub use spool::Spooled;
 pub use transfer::{Transfer, TransferError};
 pub use withdrawn::Withdrawn;

@@ -5,6 +5,7 @@
 //! `verify-before-sending = "whole"`, or the source has lied before: those wait in an unlinked file.
 
 use crate::config::{Limits, Serving, VerifyBeforeSending};
+use crate::format::NarHash;
 use crate::format::nar::{self, content::ContentCheck};
 use crate::transfer::decode::Decoder;
 use crate::transfer::fetch::{Fetch, Interrupted};
@@ -18,9 +19,10 @@ use crate::transfer::{
 use crate::trust::{ContentQuestion, NarGrant, Offer};
 use crate::upstream::{Chain, RemoteCache, Upstreams};
 use bytes::Bytes;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 /// Fetches NARs under shared limits.
@@ -33,6 +35,19 @@ pub struct Relay {
     most_memory: u32,
     cpu: Arc<Semaphore>,
     spool: Spool,
+    broken: Mutex<HashMap<NarHash, Instant>>,
+}
+
+/// How much of a NAR is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// All of it.
+    All,
+    /// From some byte to the end.
+    Rest,
+    /// A part that does not reach the end, and so is never followed by the bytes that are withheld: it is
+    /// given only from a NAR that has been checked whole.
+    Inner,
 }
 
 /// The bytes of a NAR, as far as they are checked.
@@ -66,22 +81,35 @@ impl Relay {
             most_memory,
             cpu: Arc::new(Semaphore::new(threads)),
             spool: Spool::new(spool, limits.spool.bytes()),
+            broken: Mutex::default(),
         }
     }
 
     /// The bytes of a granted NAR, from the first source that delivers a checked byte; `None` if none does.
+    ///
+    /// All bytes are given, also where only a part is wanted. `None` as well for the rest of a NAR that was
+    /// broken off because its bytes lied: what the client has of it is wrong, and it must begin again.
     pub async fn fetch(
         &self,
         upstreams: &Upstreams,
         grant: &NarGrant,
         withdrawn: &Withdrawn,
+        extent: Extent,
     ) -> Option<NarBytes> {
+        if extent == Extent::Rest && self.is_broken(grant.nar_hash()) {
+            return None;
+        }
         let demand = Demand { nar_hash: *grant.nar_hash().digest(), nar_size: grant.nar_size() };
         for offer in grant.offers() {
             let Some(cache) = upstreams.cache(offer.cache) else { continue };
-            match self.fetch_from(cache, offer, demand, withdrawn).await {
-                Ok(bytes) => return Some(bytes),
-                Err(error) => self.note(cache, offer, &error),
+            match self.fetch_from(cache, offer, demand, withdrawn, extent).await {
+                Ok(bytes) => {
+                    if !matches!(bytes, NarBytes::Streamed(..)) {
+                        self.mend(grant.nar_hash());
+                    }
+                    return Some(bytes);
+                }
+                Err(error) => Self::note(cache, offer, &error),
             }
         }
         None
@@ -93,6 +121,7 @@ impl Relay {
         offer: &Offer,
         demand: Demand,
         withdrawn: &Withdrawn,
+        extent: Extent,
     ) -> Result<NarBytes, TransferError> {
         let mut transfer = self.open(cache, offer, demand, None, withdrawn).await?;
         let mut first = VecDeque::new();
@@ -102,11 +131,31 @@ impl Relay {
             }
             return Ok(NarBytes::Whole(first));
         }
-        if self.verify == VerifyBeforeSending::Whole || cache.has_lied() {
+        let whole = self.verify == VerifyBeforeSending::Whole || extent == Extent::Inner;
+        if whole || cache.has_lied() {
             return self.spool.take(demand.nar_size, &mut transfer).await.map(NarBytes::Spooled);
         }
         first.extend(transfer.next().await?);
         Ok(NarBytes::Streamed(first, Box::new(transfer)))
+    }
+
+    /// Remembers that a NAR was broken off because bytes that had already gone out may have been wrong.
+    pub fn break_off(&self, nar_hash: NarHash) {
+        let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        broken.retain(|_, since| now.saturating_duration_since(*since) < BROKEN_FOR);
+        if broken.len() < MOST_BROKEN {
+            broken.insert(nar_hash, now);
+        }
+    }
+
+    fn is_broken(&self, nar_hash: NarHash) -> bool {
+        let broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
+        broken.get(&nar_hash).is_some_and(|since| since.elapsed() < BROKEN_FOR)
+    }
+
+    fn mend(&self, nar_hash: NarHash) {
+        self.broken.lock().unwrap_or_else(PoisonError::into_inner).remove(&nar_hash);
     }
 
     /// Whether the bytes of a path that would certify itself do; `None` if no source could deliver any.
@@ -128,7 +177,7 @@ impl Relay {
                     tracing::debug!(cache = cache.name(), %fault, "bytes do not certify their path");
                     return Some(false);
                 }
-                Err(error) => self.note(cache, offer, &error),
+                Err(error) => Self::note(cache, offer, &error),
             }
         }
         None
@@ -156,13 +205,11 @@ impl Relay {
         let limits = nar::Limits { nar_size: demand.nar_size, ..nar::Limits::default() };
         let decoder = Decoder::new(codec, needed).map_err(TransferFault::from)?;
         let check = NarCheck::new(decoder, demand.nar_hash, demand.nar_size, &limits, content);
-        Ok(Transfer::new(source, check, first, Arc::clone(&self.cpu), withdrawn.clone(), memory))
+        let cpu = Arc::clone(&self.cpu);
+        Ok(Transfer::new(Arc::clone(cache), source, check, first, cpu, withdrawn.clone(), memory))
     }
 
-    fn note(&self, cache: &RemoteCache, offer: &Offer, error: &TransferError) {
-        if matches!(error, TransferError::Fault(_)) {
-            cache.mark_liar();
-        }
+    fn note(cache: &RemoteCache, offer: &Offer, error: &TransferError) {
         tracing::warn!(cache = cache.name(), url = %offer.location.0, error = %Chain(error), "a source failed");
     }
 }
@@ -171,6 +218,12 @@ async fn drain(mut transfer: Transfer) -> Result<(), TransferError> {
     while transfer.next().await?.is_some() {}
     Ok(())
 }
+
+/// How long a client may come back for the rest of a NAR that lied: Nix 2.34 retries for minutes.
+const BROKEN_FOR: Duration = Duration::from_secs(3600);
+
+/// NARs that are remembered as broken off; more than that at once is not one client's doing.
+const MOST_BROKEN: usize = 10_000;
 
 /// The most memory for one decoder: one that asks for more is refused (design §6).
 const MOST_FOR_DECODER: u64 = 128 * 1024 * 1024;

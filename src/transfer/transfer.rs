@@ -7,6 +7,7 @@
 use crate::transfer::fetch::{Fetch, Interrupted};
 use crate::transfer::verify::{NarCheck, TransferFault};
 use crate::transfer::withdrawn::Withdrawn;
+use crate::upstream::RemoteCache;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use tokio::task::JoinHandle;
 /// A NAR being transferred from one source.
 #[derive(Debug)]
 pub struct Transfer {
+    cache: Arc<RemoteCache>,
     source: Fetch,
     ended: bool,
     gathered: Vec<Bytes>,
@@ -75,6 +77,7 @@ pub enum TransferError {
 
 impl Transfer {
     pub(super) fn new(
+        cache: Arc<RemoteCache>,
         source: Fetch,
         check: NarCheck,
         first: Vec<Bytes>,
@@ -83,6 +86,7 @@ impl Transfer {
         memory: OwnedSemaphorePermit,
     ) -> Self {
         Self {
+            cache,
             source,
             ended: false,
             gathered_size: first.iter().map(Bytes::len).sum(),
@@ -101,7 +105,10 @@ impl Transfer {
     /// [`TransferError`]; nothing more comes after it.
     pub async fn next(&mut self) -> Result<Option<Bytes>, TransferError> {
         let next = self.advance().await;
-        if next.is_err() {
+        if let Err(error) = &next {
+            if matches!(error, TransferError::Fault(_)) {
+                self.cache.mark_liar();
+            }
             self.work = Work::Over;
             self.checked.clear();
         }

@@ -185,6 +185,14 @@ impl RemoteCache {
     /// # Errors
     /// [`FetchError`]; a status other than 200 is one.
     pub async fn fetch_path(&self, path: &str) -> Result<Response<Incoming>, FetchError> {
+        plain(self.fetch_encoded(path).await?)
+    }
+
+    /// Fetches a path below the cache's URL, under whatever Content-Encoding it is stored.
+    ///
+    /// # Errors
+    /// [`FetchError`]; a status other than 200 is one.
+    pub(super) async fn fetch_encoded(&self, path: &str) -> Result<Response<Incoming>, FetchError> {
         let url = self.base.join(path).map_err(|_| Outside::NoUrl)?;
         self.fetch(self.permit(&self.base, url)?).await
     }
@@ -195,16 +203,13 @@ impl RemoteCache {
     /// [`FetchError`]; a status other than 200 is one.
     pub async fn fetch_location(&self, location: &Location) -> Result<Response<Incoming>, FetchError> {
         let url = Url::parse(&location.0).map_err(|_| Outside::NoUrl)?;
-        self.fetch(self.permit(&self.base, url)?).await
+        plain(self.fetch(self.permit(&self.base, url)?).await?)
     }
 
     async fn fetch(&self, mut url: Url) -> Result<Response<Incoming>, FetchError> {
         for _ in 0..=MOST_REDIRECTS {
             let response = self.client.send(self.request(&url)?).await?;
             match response.status() {
-                StatusCode::OK if response.headers().contains_key(CONTENT_ENCODING) => {
-                    return Err(FetchError::Encoded);
-                }
                 StatusCode::OK => return Ok(response),
                 StatusCode::FORBIDDEN if is_s3(&response) => {
                     return Err(FetchError::Status(StatusCode::NOT_FOUND));
@@ -236,6 +241,11 @@ impl RemoteCache {
 fn allows(allowed: &HostPort, url: &Url) -> bool {
     url.host_str() == Some(&*allowed.host)
         && allowed.port.map_or_else(|| url.port().is_none(), |port| url.port_or_known_default() == Some(port))
+}
+
+/// A response whose bytes are what is stored; an encoding was not asked for.
+fn plain(response: Response<Incoming>) -> Result<Response<Incoming>, FetchError> {
+    if response.headers().contains_key(CONTENT_ENCODING) { Err(FetchError::Encoded) } else { Ok(response) }
 }
 
 fn is_redirect(status: StatusCode) -> bool {

@@ -7,6 +7,7 @@ mod cache;
 mod client;
 mod credentials;
 mod health;
+mod log;
 mod poll;
 
 pub use ask::AskError;
@@ -15,5 +16,6 @@ pub use cache::{FetchError, Heard, Outside, RemoteCache, VIA};
 pub use client::{HttpClient, TlsError};
 pub use credentials::{Credentials, CredentialsError};
 pub use health::{Health, Treatment};
+pub use log::{Log, LogError};
 pub(crate) use poll::{CLAIM_FRESH, NOT_FOUND_FRESH};
 pub use poll::{Known, Poll, Said, Upstreams, UpstreamsError};

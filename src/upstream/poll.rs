@@ -6,7 +6,7 @@
 use crate::config::{CacheSettings, Config};
 use crate::format::HashPart;
 use crate::format::narinfo::Limits;
-use crate::trust::{Answer, CacheId, Claim, Policy, Silence};
+use crate::trust::{Answer, CacheId, Claim, Policy, Role, Silence};
 use crate::upstream::cache::RemoteCache;
 use crate::upstream::client::{HttpClient, TlsError};
 use crate::upstream::credentials::CredentialsError;
@@ -135,6 +135,17 @@ impl Upstreams {
     /// A cache by its number.
     pub fn cache(&self, id: CacheId) -> Option<&Arc<RemoteCache>> {
         self.caches.get(usize::from(id.0))
+    }
+
+    /// The caches that bytes may come from, best priority first.
+    pub fn sources(&self) -> impl Iterator<Item = &Arc<RemoteCache>> {
+        let rank = |cache: &&Arc<RemoteCache>| {
+            let known = self.policy.cache(cache.id()).filter(|c| c.role == Role::Source);
+            known.map(|c| (c.priority, cache.id()))
+        };
+        let mut sources: Vec<_> = self.caches.iter().filter(|cache| rank(cache).is_some()).collect();
+        sources.sort_by_key(rank);
+        sources.into_iter()
     }
 
     /// All caches.

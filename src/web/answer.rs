@@ -1,13 +1,18 @@
 //! The one place that builds responses on the cache port, and so the one list of what Nix may be told
-//! (design §4, §10): 200, 404, 405, 421 and 503, and to heads that no client of a cache sends 414 and 431.
+//! (design §4, §10): 200, 206, 404, 405, 416, 421 and 503, and to heads that no client of a cache sends 414 and 431.
 
 use crate::config::Otherwise;
 use crate::format::cache_info::{CACHE_INFO_MIME, NAR_MIME, NARINFO_MIME};
 use crate::memo::Held;
 use crate::trust::{Reason, ReasonKind, Verdict};
+use crate::upstream::Log;
 use crate::web::body::ReplyBody;
+use crate::web::range::Wanted;
 use bytes::Bytes;
-use http::header::{ALLOW, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue};
+use http::header::{
+    ACCEPT_RANGES, ALLOW, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
+    HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
+};
 use http::{HeaderMap, Response, StatusCode};
 
 /// What to answer where a path is not served.
@@ -48,12 +53,40 @@ pub(super) fn narinfo(held: &Held, instead: Instead, client: &HeaderMap) -> Resp
     response
 }
 
-/// A NAR of `size` bytes.
-pub(super) fn nar(body: ReplyBody, size: u64) -> Response<ReplyBody> {
+/// A NAR, or a part of it. The bytes of one URL never change, so the NarHash is a strong entity tag.
+pub(super) fn nar(body: ReplyBody, size: u64, wanted: Wanted, tag: &str) -> Response<ReplyBody> {
     let mut response = Response::new(body);
+    let (status, length, range) = match wanted {
+        Wanted::All => (StatusCode::OK, size, None),
+        Wanted::Nothing => (StatusCode::RANGE_NOT_SATISFIABLE, 0, Some(format!("bytes */{size}"))),
+        Wanted::Part { first, length } => {
+            let last = first.saturating_add(length).saturating_sub(1);
+            (StatusCode::PARTIAL_CONTENT, length, Some(format!("bytes {first}-{last}/{size}")))
+        }
+    };
+    *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(NAR_MIME));
-    headers.insert(CONTENT_LENGTH, size.into());
+    headers.insert(CONTENT_LENGTH, length.into());
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    if let Ok(tag) = HeaderValue::from_str(tag) {
+        headers.insert(ETAG, tag);
+    }
+    if let Some(Ok(range)) = range.map(|range| HeaderValue::from_str(&range)) {
+        headers.insert(CONTENT_RANGE, range);
+    }
+    response
+}
+
+/// A build's log, which nobody signs, marked as such. It is never shown as a page, whatever it says it is.
+pub(super) fn log(log: Log) -> Response<ReplyBody> {
+    let mut response = fixed("text/plain; charset=utf-8", log.bytes);
+    let headers = response.headers_mut();
+    headers.insert(UNVERIFIED, HeaderValue::from_static("log"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Some(encoding) = log.encoding {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
+    }
     response
 }
 
@@ -153,6 +186,9 @@ pub const VERDICT: HeaderName = HeaderName::from_static("countersign-verdict");
 
 /// Says why, unless endorsed.
 pub const REASON: HeaderName = HeaderName::from_static("countersign-reason");
+
+/// Says that an answer is passed on as it came.
+pub const UNVERIFIED: HeaderName = HeaderName::from_static("countersign-unverified");
 
 /// A reason's header is cut at so many characters; the log and `explain` have all of it.
 const LONGEST_REASON: usize = 1000;

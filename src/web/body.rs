@@ -1,7 +1,7 @@
 //! Bodies of responses: bytes at hand, or a NAR that is checked as it goes out.
 
 use crate::transfer::{NarBytes, Spooled, Transfer, TransferError};
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use futures_util::stream::{BoxStream, Stream, StreamExt, unfold};
 use http_body::{Body, Frame, SizeHint};
 use std::collections::VecDeque;
@@ -14,6 +14,7 @@ use tokio::io::AsyncReadExt;
 pub struct ReplyBody {
     at_hand: VecDeque<Bytes>,
     to_come: Option<BoxStream<'static, Result<Bytes, BodyError>>>,
+    skip: u64,
     left: u64,
 }
 
@@ -37,20 +38,20 @@ impl std::fmt::Debug for ReplyBody {
 impl ReplyBody {
     /// No bytes.
     pub fn empty() -> Self {
-        Self { at_hand: VecDeque::new(), to_come: None, left: 0 }
+        Self { at_hand: VecDeque::new(), to_come: None, skip: 0, left: 0 }
     }
 
     /// These bytes.
     pub fn full(bytes: Bytes) -> Self {
-        Self { left: bytes.len() as u64, at_hand: VecDeque::from([bytes]), to_come: None }
+        Self { left: bytes.len() as u64, at_hand: VecDeque::from([bytes]), to_come: None, skip: 0 }
     }
 
     /// A NAR of `size` bytes. `on_end` hears how a transfer ended that was still under way.
     pub fn nar(bytes: NarBytes, size: u64, on_end: impl Fn(&BodyError) + Send + 'static) -> Self {
         match bytes {
-            NarBytes::Whole(at_hand) => Self { at_hand, to_come: None, left: size },
+            NarBytes::Whole(at_hand) => Self { at_hand, to_come: None, skip: 0, left: size },
             NarBytes::Spooled(spooled) => {
-                Self { at_hand: VecDeque::new(), to_come: Some(reading(spooled)), left: size }
+                Self { at_hand: VecDeque::new(), to_come: Some(reading(spooled)), skip: 0, left: size }
             }
             NarBytes::Streamed(at_hand, transfer) => {
                 let stream = transferring(transfer).inspect(move |item| {
@@ -58,9 +59,26 @@ impl ReplyBody {
                         on_end(error);
                     }
                 });
-                Self { at_hand, to_come: Some(stream.boxed()), left: size }
+                Self { at_hand, to_come: Some(stream.boxed()), skip: 0, left: size }
             }
         }
+    }
+}
+
+impl ReplyBody {
+    /// A part of it: `length` bytes after the first `first`.
+    pub fn part(self, first: u64, length: u64) -> Self {
+        Self { skip: first, left: length, ..self }
+    }
+
+    /// What of the next bytes is wanted.
+    fn trim(&mut self, mut bytes: Bytes) -> Bytes {
+        let skipped = usize::try_from(self.skip).unwrap_or(usize::MAX).min(bytes.len());
+        bytes.advance(skipped);
+        self.skip = self.skip.saturating_sub(skipped as u64);
+        bytes.truncate(usize::try_from(self.left).unwrap_or(usize::MAX));
+        self.left = self.left.saturating_sub(bytes.len() as u64);
+        bytes
     }
 }
 
@@ -114,8 +132,8 @@ impl Body for ReplyBody {
                     Poll::Ready(Some(Ok(bytes))) => bytes,
                 }
             };
+            let bytes = self.trim(bytes);
             if !bytes.is_empty() {
-                self.left = self.left.saturating_sub(bytes.len() as u64);
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
         }

@@ -7,10 +7,11 @@ mod body;
 mod guard;
 mod hosts;
 mod listen;
+mod range;
 mod route;
 mod service;
 
-pub use answer::{REASON, VERDICT};
+pub use answer::{REASON, UNVERIFIED, VERDICT};
 pub use body::{BodyError, ReplyBody};
 pub use hosts::Hosts;
 pub use listen::{Acceptor, ListenError, Listener};

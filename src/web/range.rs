@@ -31,9 +31,16 @@ impl Wanted {
         if headers.get(IF_RANGE).is_some_and(|condition| condition.as_bytes() != tag.as_bytes()) {
             return Self::All;
         }
-        match range.to_str().ok().and_then(|text| text.strip_prefix("bytes=")).and_then(|spec| spec.split_once('-')) {
+        match range
+            .to_str()
+            .ok()
+            .and_then(|text| text.strip_prefix("bytes="))
+            .and_then(|spec| spec.split_once('-'))
+        {
             Some(("", last)) => number(last).map_or(Self::All, |n| Self::suffix(n, size)),
-            Some((first, "")) => number(first).map_or(Self::All, |first| Self::between(first, u64::MAX, size)),
+            Some((first, "")) => {
+                number(first).map_or(Self::All, |first| Self::between(first, u64::MAX, size))
+            }
             Some((first, last)) => match (number(first), number(last)) {
                 (Some(first), Some(last)) if first <= last => Self::between(first, last, size),
                 _ => Self::All,
@@ -106,9 +113,17 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_ignored() {
-        for range in
-            ["", "bytes", "bytes=", "bytes=-", "bytes=a-b", "bytes=20-10", "bytes=0-1,3-4", "lines=1-2", "bytes=+1-2"]
-        {
+        for range in [
+            "",
+            "bytes",
+            "bytes=",
+            "bytes=-",
+            "bytes=a-b",
+            "bytes=20-10",
+            "bytes=0-1,3-4",
+            "lines=1-2",
+            "bytes=+1-2",
+        ] {
             assert_eq!(wanted(range), Wanted::All, "{range}");
         }
     }
@@ -117,7 +132,9 @@ mod tests {
     fn a_condition_that_does_not_hold_makes_the_range_void() {
         let mut headers = HeaderMap::new();
         headers.insert(RANGE, HeaderValue::from_static("bytes=10-"));
-        for (condition, holds) in [("\"tag\"", true), ("\"other\"", false), ("Sun, 22 Nov 2026 10:00:00 GMT", false)] {
+        for (condition, holds) in
+            [("\"tag\"", true), ("\"other\"", false), ("Sun, 22 Nov 2026 10:00:00 GMT", false)]
+        {
             headers.insert(IF_RANGE, HeaderValue::from_static(condition));
             assert_eq!(Wanted::of(&headers, 100, "\"tag\"") != Wanted::All, holds, "{condition}");
         }

@@ -1,14 +1,16 @@
 //! From a request's path to what is asked for. **Pure**: handlers get a [`Route`], never a string.
 
-use crate::format::{HashPart, NarHash};
+use crate::format::{HashPart, NarHash, StorePath};
 
 /// What a request on the cache port asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
     /// `/nix-cache-info`
     CacheInfo,
     /// `/healthz`
     Health,
+    /// `/log/DERIVATION`: what a build said, which nobody signs.
+    Log(StorePath),
     /// `/HASH.narinfo`
     Narinfo(HashPart),
     /// `/nar/HASH-NARHASH.nar`: what is needed to judge the NAR again, with no state.
@@ -33,6 +35,10 @@ impl Route {
         let narinfo = path.strip_prefix('/').and_then(|p| p.strip_suffix(".narinfo"));
         if let Some(hash) = narinfo.and_then(|hash| HashPart::parse(hash).ok()) {
             return Self::Narinfo(hash);
+        }
+        let log = path.strip_prefix("/log/").filter(|name| name.ends_with(".drv"));
+        if let Some(derivation) = log.and_then(|name| StorePath::from_base_name(name).ok()) {
+            return Self::Log(derivation);
         }
         let nar = path.strip_prefix("/nar/").and_then(|p| p.strip_suffix(".nar"));
         match nar
@@ -64,6 +70,16 @@ mod tests {
         assert_eq!(Route::of("/nix-cache-info"), Route::CacheInfo);
         assert_eq!(Route::of("/healthz"), Route::Health);
         assert_eq!(Route::of(&format!("/{PATH}.narinfo")), Route::Narinfo(HashPart::parse(PATH).unwrap()));
+    }
+
+    #[test]
+    fn logs_are_of_derivations() {
+        let name = format!("{PATH}-curl-7.82.0.drv");
+        assert_eq!(Route::of(&format!("/log/{name}")), Route::Log(StorePath::from_base_name(&name).unwrap()));
+        for path in [format!("/log/{PATH}-curl-7.82.0"), format!("/log/../{name}"), format!("/log/{name}/x")]
+        {
+            assert_eq!(Route::of(&path), Route::Unknown, "{path}");
+        }
     }
 
     #[test]

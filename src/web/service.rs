@@ -2,13 +2,14 @@
 
 use crate::config::Config;
 use crate::format::cache_info::NixCacheInfo;
-use crate::format::{HashPart, NarHash};
+use crate::format::{HashPart, NarHash, StorePath};
 use crate::memo::{Held, Verdicts};
-use crate::transfer::Relay;
+use crate::transfer::{Extent, Relay, TransferError};
 use crate::upstream::{Chain, Upstreams, VIA};
 use crate::web::answer::{self, Instead};
 use crate::web::body::{BodyError, ReplyBody};
 use crate::web::hosts::Hosts;
+use crate::web::range::Wanted;
 use crate::web::route::Route;
 use bytes::Bytes;
 use http::{Method, Request, Response, Version};
@@ -101,6 +102,7 @@ impl Service {
         let mut response = match Route::of(request.uri().path()) {
             Route::CacheInfo => answer::cache_info(self.cache_info.clone()),
             Route::Health => answer::fixed("text/plain; charset=utf-8", Bytes::from_static(b"ok\n")),
+            Route::Log(derivation) => self.log(&derivation).await,
             Route::Narinfo(path) => {
                 let held = self.held(path, request).await;
                 answer::narinfo(&held, self.instead, request.headers())
@@ -122,6 +124,17 @@ impl Service {
         }
     }
 
+    /// Passes on the first log that a source has, in the order of preference.
+    async fn log(&self, derivation: &StorePath) -> Response<ReplyBody> {
+        for cache in self.upstreams.sources() {
+            match cache.log(derivation).await {
+                Ok(log) => return answer::log(log),
+                Err(error) => tracing::debug!(cache = cache.name(), error = %Chain(&error), "has no log"),
+            }
+        }
+        answer::not_found()
+    }
+
     /// Judges the path again: clients keep narinfos for weeks, and verdicts change.
     async fn nar<B>(
         &self,
@@ -135,22 +148,33 @@ impl Service {
             tracing::info!(%path, nar_hash = %nar_hash, verdict = held.verdict.label(), "did not serve a NAR");
             return answer::not_found();
         };
-        let size = grant.nar_size();
+        let (size, tag) = (grant.nar_size(), format!("\"{}\"", nar_hash.nixbase32()));
+        let wanted = if is_head { Wanted::All } else { Wanted::of(request.headers(), size, &tag) };
+        let extent = match wanted {
+            Wanted::All => Extent::All,
+            Wanted::Part { first, length } if first.saturating_add(length) == size => Extent::Rest,
+            Wanted::Part { .. } => Extent::Inner,
+            Wanted::Nothing => return answer::nar(ReplyBody::empty(), size, wanted, &tag),
+        };
         if is_head {
-            return answer::nar(ReplyBody::empty(), size);
+            return answer::nar(ReplyBody::empty(), size, wanted, &tag);
         }
-        match self.relay.fetch(&self.upstreams, &grant, &withdrawn).await {
-            Some(bytes) => {
-                let note = move |error: &BodyError| {
-                    tracing::warn!(%path, error = %Chain(error), "broke off a NAR before its last byte");
-                };
-                answer::nar(ReplyBody::nar(bytes, size, note), size)
+        let Some(bytes) = self.relay.fetch(&self.upstreams, &grant, &withdrawn, extent).await else {
+            tracing::warn!(%path, nar_hash = %nar_hash, "no source delivered the NAR");
+            return answer::not_found();
+        };
+        let relay = Arc::clone(&self.relay);
+        let body = ReplyBody::nar(bytes, size, move |error| {
+            if matches!(error, BodyError::Transfer(TransferError::Fault(_))) {
+                relay.break_off(nar_hash);
             }
-            None => {
-                tracing::warn!(%path, nar_hash = %nar_hash, "no source delivered the NAR");
-                answer::not_found()
-            }
-        }
+            tracing::warn!(%path, error = %Chain(error), "broke off a NAR before its last byte");
+        });
+        let body = match wanted {
+            Wanted::Part { first, length } => body.part(first, length),
+            Wanted::All | Wanted::Nothing => body,
+        };
+        answer::nar(body, size, wanted, &tag)
     }
 
     fn is_for_us<B>(&self, request: &Request<B>) -> bool {

@@ -10,6 +10,7 @@
 
 mod bytes;
 mod commands;
+mod ranges;
 mod requests;
 mod substitute;
 mod support;

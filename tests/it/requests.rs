@@ -1,7 +1,7 @@
 //! What a client may ask, and that nothing else is answered than design §4 and §10 list.
 
 use crate::support::client::{get, get_with, parse, raw, request};
-use crate::support::fake_cache::FakeCache;
+use crate::support::fake_cache::{FakeCache, Script};
 use crate::support::party::{Package, Party};
 use crate::support::service::{Served, caches, nar_url, signers};
 
@@ -69,6 +69,27 @@ fn odd_paths_are_not_found() {
         assert_eq!(get(served.port(), &path).status, 404, "{path}");
     }
     assert!(cache.asked().is_empty(), "nobody was asked for any of it");
+}
+
+#[test]
+fn logs_are_passed_on_as_text_and_marked() {
+    let (served, package, cache) = serving("");
+    let name = format!("{}-thing-1.0.drv", package.hash());
+    assert_eq!(get(served.port(), &format!("/log/{name}")).status, 404);
+    let hostile = b"<script>alert(1)</script>\n".to_vec();
+    for encoding in [None, Some("br")] {
+        let mut headers = vec![("Content-Type".to_owned(), "text/html".to_owned())];
+        headers.extend(encoding.map(|e| ("Content-Encoding".to_owned(), e.to_owned())));
+        cache.script(&format!("/log/{name}"), Script::With(headers, hostile.clone()));
+        let reply = get(served.port(), &format!("/log/{name}"));
+        assert_eq!((reply.status, &reply.body), (200, &hostile));
+        assert_eq!(reply.header("content-type"), Some("text/plain; charset=utf-8"));
+        assert_eq!(reply.header("countersign-unverified"), Some("log"));
+        assert_eq!(reply.header("content-encoding"), encoding);
+    }
+    let odd = vec![("Content-Encoding".to_owned(), "exotic".to_owned())];
+    cache.script(&format!("/log/{name}"), Script::With(odd, hostile));
+    assert_eq!(get(served.port(), &format!("/log/{name}")).status, 404);
 }
 
 #[test]

@@ -20,7 +20,7 @@ pub enum Script {
     Status(u16),
     /// These bytes on the wire, then the connection is closed.
     Raw(Vec<u8>),
-    /// 200 and so many of the bytes, then the connection is closed.
+    /// 200 and so many of the bytes, then, a moment later, the connection is closed.
     Cut(Vec<u8>, usize),
     /// Nothing for the time, then 200 with the bytes.
     Late(Duration, Vec<u8>),
@@ -182,6 +182,8 @@ fn act(script: Script, out: &mut TcpStream) -> Option<()> {
         Script::Cut(bytes, at) => {
             head(out, 200, &[], bytes.len())?;
             out.write_all(&bytes[..at]).ok()?;
+            // Long enough for what came to have been passed on.
+            thread::sleep(Duration::from_millis(300));
             None
         }
     }
