@@ -182,7 +182,7 @@ impl fmt::Display for Explanation {
             }
             writeln!(f)?;
         }
-        writeln!(f, "\nverdict  {}", self.verdict)?;
+        writeln!(f, "\nverdict    {}", self.verdict)?;
         for (label, value) in [
             ("rule", self.rule.as_deref()),
             ("rests on", self.basis),
@@ -190,7 +190,7 @@ impl fmt::Display for Explanation {
             ("lifted by", self.lift.as_deref()),
         ] {
             if let Some(value) = value {
-                writeln!(f, "{label:9}{value}")?;
+                writeln!(f, "{label:9}  {value}")?;
             }
         }
         Ok(())

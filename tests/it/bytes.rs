@@ -5,7 +5,7 @@ use crate::support::party::{Package, Party, noise};
 use crate::support::service::{Served, caches, signers};
 
 const SMALL: usize = 10_000;
-const LARGE: usize = 5_000_000;
+const LARGE: usize = 2_000_000;
 
 fn one_of(parties: &[&Party], fakes: &[(&str, &FakeCache)], more: &str) -> String {
     let names: Vec<String> = parties.iter().map(|p| format!("\"{}\"", p.0.name())).collect();

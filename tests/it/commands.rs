@@ -207,7 +207,9 @@ fn explain_puts_the_claims_side_by_side() {
 
     let endorsed = explain(&package.path());
     assert_eq!(endorsed.status.code(), Some(0), "{}", stderr(&endorsed));
-    for words in ["first", "second", "signed by a-1", "signed by b-1", "verdict  endorse", "rule     both"] {
+    for words in
+        ["first", "second", "signed by a-1", "signed by b-1", "verdict    endorse", "rule       both"]
+    {
         assert!(stdout(&endorsed).contains(words), "{words} is not in\n{}", stdout(&endorsed));
     }
 

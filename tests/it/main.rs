@@ -10,6 +10,7 @@
 
 mod bytes;
 mod commands;
+mod examples;
 mod ranges;
 mod requests;
 mod substitute;
