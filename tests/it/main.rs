@@ -10,6 +10,7 @@
 
 mod bytes;
 mod commands;
+mod conditions;
 mod examples;
 mod ranges;
 mod requests;
