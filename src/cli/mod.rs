@@ -4,6 +4,7 @@ mod check;
 mod exit;
 mod explain;
 mod key;
+mod pages;
 mod serve;
 mod status;
 
@@ -62,6 +63,18 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Print completions for a shell, to be put where it looks for them.
+    #[command(hide = true)]
+    Completions {
+        /// bash, elvish, fish, powershell or zsh.
+        shell: clap_complete::Shell,
+    },
+    /// Write the man pages into a directory.
+    #[command(hide = true)]
+    Man {
+        /// The directory; it must exist.
+        directory: PathBuf,
+    },
     /// The keys that countersign, and signing keys for uploads.
     #[command(subcommand)]
     Key(KeyCommand),
@@ -117,6 +130,12 @@ impl Arguments {
                 &mut std::io::stderr(),
             );
         }
+        if let Command::Completions { shell } = &self.command {
+            return pages::completions(*shell);
+        }
+        if let Command::Man { directory } = &self.command {
+            return pages::man(directory);
+        }
         if let Command::Key(KeyCommand::Public { file: Some(file) }) = &self.command {
             return key::public_of(file);
         }
@@ -146,7 +165,9 @@ impl Arguments {
             Command::Status { json } => status::status(config, json),
             Command::Explain { path, json } => explain::explain(config, &path, json),
             Command::Key(KeyCommand::Rotate { .. }) => key::rotate(config),
-            Command::Check | Command::Key(_) => key::public(config),
+            Command::Check | Command::Completions { .. } | Command::Man { .. } | Command::Key(_) => {
+                key::public(config)
+            }
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::trust::reason::{Reason, ReasonKind, Settling, Shortfall, Side};
 use crate::trust::tally::{Lack, Outcome, Support, settle};
 use crate::trust::verdict::{Basis, Endorsed, Grounds};
 use crate::trust::{CacheId, CheckedClaim, Offer, SignerSet};
+use std::iter;
 use std::sync::Arc;
 
 impl<'a> Judge<'a> {
@@ -70,9 +71,13 @@ impl<'a> Judge<'a> {
         offers.into_iter().map(|(_, offer)| offer).collect()
     }
 
-    /// The deriver that every agreeing claim with one states.
+    /// The deriver that every agreeing claim with one states. Where there are signed claims, only they are
+    /// heard: a cache that signs nothing neither gives nor takes one.
     fn deriver(&self, core: &Arc<Core>) -> Option<StorePath> {
-        let mut stated = self.agreeing(core).filter_map(|claim| claim.hints.deriver.as_ref());
+        let is_signed = |claim: &&CheckedClaim| !claim.counting(self.policy, self.now).is_empty();
+        let any_signed = self.agreeing(core).any(|claim| is_signed(&claim));
+        let heard = self.agreeing(core).filter(|claim| !any_signed || is_signed(claim));
+        let mut stated = heard.filter_map(|claim| claim.hints.deriver.as_ref());
         let first = stated.next()?;
         stated.all(|other| other == first).then(|| first.clone())
     }
@@ -90,13 +95,20 @@ impl<'a> Judge<'a> {
     ///
     /// A missing cache helps a core most by claiming it with every signature that it may show; what it said
     /// before is then superseded. So each core, and one that nobody has claimed yet, is tried with that.
-    pub(super) fn could_lift(&self, rule: &Rule, name: &str, candidates: &[Candidate<'a>]) -> bool {
+    pub(super) fn could_lift<'c>(
+        &self,
+        rule: &Rule,
+        name: &str,
+        candidates: impl Iterator<Item = &'c Candidate<'a>>,
+    ) -> bool
+    where
+        'a: 'c,
+    {
         if self.missing.is_empty() {
             return false;
         }
         let extra = self.most_from_missing(rule, name);
         let mut supports: Vec<Support> = candidates
-            .iter()
             .filter(|c| c.claims.iter().any(|w| w.live))
             .map(|c| Support { shown: c.support.live, ..c.support.clone() })
             .collect();
@@ -117,11 +129,12 @@ impl<'a> Judge<'a> {
     /// Whether the missing caches alone could bring a core of this name that satisfies the rule, or one that
     /// certifies itself.
     pub(super) fn could_bring(&self, rule: &Rule, name: &str) -> bool {
-        !self.missing.is_empty() && (rule.verify_content_addressed || self.could_lift(rule, name, &[]))
+        !self.missing.is_empty()
+            && (rule.verify_content_addressed || self.could_lift(rule, name, iter::empty()))
     }
 
     /// The most support that the missing caches could give to one core of this name.
-    fn most_from_missing(&self, rule: &Rule, name: &str) -> Support {
+    pub(super) fn most_from_missing(&self, rule: &Rule, name: &str) -> Support {
         let mut most = Support::default();
         for &cache in &self.missing {
             let showable = self.policy.showable(cache, name, self.now);

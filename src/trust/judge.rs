@@ -73,27 +73,32 @@ pub(super) struct Candidate<'a> {
 impl<'a> Judge<'a> {
     /// The verdict: a pinned build by its exception's rule, else every claim by its own name's.
     pub(super) fn judge(&self) -> Judged {
-        let mut deferred = None;
+        let mut deferred: Option<Judged> = None;
         for (exception, rule) in self.pins() {
             let Subject::Pinned { path, nar_hash } = &exception.subject else { continue };
             let of_pin =
                 |w: &Weighed<'_>| w.claim.core.store_path == *path && w.claim.core.nar_hash == *nar_hash;
             let weighed: Vec<_> = self.weighed(Some(exception.rule)).into_iter().filter(of_pin).collect();
-            if weighed.is_empty() && !self.could_bring(rule, path.name()) {
+            if !weighed.iter().any(|w| w.live) && !self.could_bring(rule, path.name()) {
                 continue;
             }
             let judged = self.judge_claims(&weighed);
             match judged.verdict {
                 Verdict::Endorse(_) => return judged,
-                Verdict::Defer(_) => deferred = Some(judged),
+                Verdict::Defer(_) => match &mut deferred {
+                    Some(first) => first.questions.extend(judged.questions),
+                    None => deferred = Some(judged),
+                },
                 Verdict::Absent | Verdict::Refuse(_) => {}
             }
         }
-        let judged = self.judge_claims(&self.weighed(None));
+        let mut judged = self.judge_claims(&self.weighed(None));
         match (&judged.verdict, deferred) {
-            (Verdict::Refuse(_) | Verdict::Absent, Some(deferred)) => deferred,
-            _ => judged,
+            (Verdict::Refuse(_) | Verdict::Absent, Some(deferred)) => return deferred,
+            (Verdict::Defer(_), Some(deferred)) => judged.questions.extend(deferred.questions),
+            _ => {}
         }
+        judged
     }
 
     /// The exceptions that pin a build of the asked path and still hold.
@@ -118,7 +123,23 @@ impl<'a> Judge<'a> {
         all.map(weigh).collect()
     }
 
+    /// The verdict on these claims. An answer takes the place of what its cache said before, so what is
+    /// refused for the sake of a memory alone is deferred.
     fn judge_claims(&self, weighed: &[Weighed<'a>]) -> Judged {
+        let judged = self.judge_shown(weighed);
+        let Verdict::Refuse(reason) = &judged.verdict else { return judged };
+        if reason.kind == ReasonKind::NoSource || weighed.iter().all(|w| w.live) {
+            return judged;
+        }
+        let live: Vec<Weighed<'a>> = weighed.iter().filter(|w| w.live).copied().collect();
+        let stands = match self.judge_shown(&live).verdict {
+            Verdict::Refuse(reason) => reason.kind != ReasonKind::NoSource,
+            Verdict::Absent | Verdict::Endorse(_) | Verdict::Defer(_) => false,
+        };
+        if stands { judged } else { Verdict::Defer(reason.clone()).into() }
+    }
+
+    fn judge_shown(&self, weighed: &[Weighed<'a>]) -> Judged {
         let candidates = candidates(self.policy, weighed.iter().filter(|w| w.credible).copied());
         let candidates = match self.with_one_name(candidates) {
             Ok(candidates) => candidates,
@@ -143,7 +164,7 @@ impl<'a> Judge<'a> {
             Outcome::Dissent => self.dissent(rule, &candidates),
         };
         let reason = self.reason(Some(first.core.store_path.name()), Some(rule), kind);
-        if self.could_lift(rule, first.core.store_path.name(), &candidates) {
+        if self.could_lift(rule, first.core.store_path.name(), candidates.iter()) {
             Verdict::Defer(reason).into()
         } else {
             Verdict::Refuse(reason).into()
@@ -154,42 +175,43 @@ impl<'a> Judge<'a> {
         candidate.claims.first().and_then(|w| self.policy.rule(w.rule))
     }
 
-    /// Design §3.4: beside a name that an unlimited signer vouches for, names that only limited signers vouch
-    /// for are noise; names that still differ are refused.
+    /// Design §3.4: beside a name that an unlimited signer gives now, other names that only limited signers
+    /// vouch for are noise; names that still differ are refused.
     fn with_one_name(&self, candidates: Vec<Candidate<'a>>) -> Result<Vec<Candidate<'a>>, Box<Verdict>> {
         if names(&candidates).len() <= 1 {
             return Ok(candidates);
         }
-        let is_unlimited = |c: &Candidate<'a>| {
-            let named = self.rule_of(c).map(Rule::named).unwrap_or_default();
-            c.support.shown.intersection(named).iter().any(|id| self.policy.is_unlimited(id))
+        let is_unlimited = |c: &Candidate<'a>, vouching: SignerSet| {
+            self.rule_of(c).is_some_and(|rule| self.has_unlimited(rule, vouching))
         };
-        let (unlimited, limited): (Vec<_>, Vec<_>) = candidates.into_iter().partition(is_unlimited);
-        let (left, liftable) =
-            if unlimited.is_empty() { (limited, self.could_show_unlimited()) } else { (unlimited, false) };
+        let firm = candidates.iter().filter(|c| is_unlimited(c, c.support.live));
+        let firm: BTreeSet<&str> = firm.map(|c| c.core.store_path.name()).collect();
+        let stays = |c: &Candidate<'a>| {
+            firm.is_empty() || firm.contains(c.core.store_path.name()) || is_unlimited(c, c.support.shown)
+        };
+        let (left, _noise): (Vec<_>, Vec<_>) = candidates.into_iter().partition(stays);
         let names_left = names(&left);
         if names_left.len() <= 1 {
             return Ok(left);
         }
-        let live = left.iter().filter(|c| c.claims.iter().any(|w| w.live));
-        let live_names: BTreeSet<&str> = live.map(|c| c.core.store_path.name()).collect();
+        let liftable = firm.is_empty() && names_left.iter().any(|name| self.could_prevail(name, &left));
         let kind = ReasonKind::Names(names_left.iter().map(|&n| n.into()).collect());
         let reason = self.reason(None, None, kind);
-        Err(Box::new(if liftable || live_names.len() <= 1 {
-            Verdict::Defer(reason)
-        } else {
-            Verdict::Refuse(reason)
-        }))
+        Err(Box::new(if liftable { Verdict::Defer(reason) } else { Verdict::Refuse(reason) }))
     }
 
-    fn could_show_unlimited(&self) -> bool {
-        let accepted = |&id: &CacheId| {
-            let accept = self.policy.cache(id).and_then(|c| c.accept_signers);
-            self.policy
-                .signer_ids()
-                .any(|s| self.policy.is_unlimited(s) && accept.is_none_or(|a| a.contains(s)))
-        };
-        self.missing.iter().any(accepted)
+    fn has_unlimited(&self, rule: &Rule, vouching: SignerSet) -> bool {
+        vouching.intersection(rule.named()).iter().any(|id| self.policy.is_unlimited(id))
+    }
+
+    /// Whether the missing caches could show an unlimited signer for this name, and all that it then needs.
+    fn could_prevail(&self, name: &str, candidates: &[Candidate<'a>]) -> bool {
+        let of_name = |c: &&Candidate<'a>| c.core.store_path.name() == name;
+        let own = || candidates.iter().filter(of_name);
+        own().next().and_then(|c| self.rule_of(c)).is_some_and(|rule| {
+            self.has_unlimited(rule, self.most_from_missing(rule, name).live)
+                && self.could_lift(rule, name, own())
+        })
     }
 
     /// A core that satisfies its rule: endorsed, if the caches that must answer did and a source has it.
@@ -292,8 +314,8 @@ impl<'a> Judge<'a> {
         Some(Judged { verdict: Verdict::Defer(reason), questions })
     }
 
-    /// What observe mode serves: the core of the best-priority cache whose claim one allowed signature, or its
-    /// own content address, admits.
+    /// What observe mode serves: the core of the best-priority cache whose claim one allowed signature, or
+    /// its own content address, admits.
     pub(super) fn admitted(&self) -> Option<Endorsed> {
         let weighed = self.weighed(None);
         let mut admitted: Vec<&Weighed<'a>> =

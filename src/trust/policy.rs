@@ -7,6 +7,7 @@
 use crate::format::{NarHash, StoreDir, StorePath};
 use crate::trust::signer::voices;
 use crate::trust::{Glob, Scope, Signer, SignerId, SignerSet, Timestamp};
+use std::collections::BTreeMap;
 use std::num::NonZeroU8;
 
 /// A cache's place in [`Policy::caches`].
@@ -191,6 +192,14 @@ pub enum PolicyError {
         /// The signer's name.
         signer: Box<str>,
     },
+    /// One key under two signers would be two voices.
+    #[error("one key is listed under the signers {first:?} and {second:?}")]
+    OneKeyTwice {
+        /// The signer that has it first.
+        first: Box<str>,
+        /// The signer that has it again.
+        second: Box<str>,
+    },
     /// Counting voices exactly would take too long.
     #[error("more than {MOST_RESIGNERS} signers derive from several others")]
     TooManyResigners,
@@ -227,6 +236,7 @@ impl Policy {
                 return Err(PolicyError::TooMany { what });
             }
         }
+        check_keys(&parts.signers)?;
         check_rules(&parts)?;
         let roots = all_roots(&parts.signers)?;
         if roots.iter().filter(|r| r.len() > 1).count() > MOST_RESIGNERS {
@@ -344,6 +354,24 @@ impl Policy {
     pub fn is_unlimited(&self, id: SignerId) -> bool {
         self.signer(id).is_some_and(|s| s.scope == Scope::Everything)
     }
+}
+
+/// No key, by its bytes, under two signers.
+fn check_keys(signers: &[Signer]) -> Result<(), PolicyError> {
+    let mut seen: BTreeMap<&[u8; 32], (usize, &Signer)> = BTreeMap::new();
+    for (index, signer) in signers.iter().enumerate() {
+        for key in &signer.keys {
+            if let Some((_, first)) =
+                seen.insert(key.key.bytes(), (index, signer)).filter(|(i, _)| *i != index)
+            {
+                return Err(PolicyError::OneKeyTwice {
+                    first: first.name.clone(),
+                    second: signer.name.clone(),
+                });
+            }
+        }
+    }
+    Ok(())
 }
 
 fn check_rules(parts: &Parts) -> Result<(), PolicyError> {

@@ -370,6 +370,19 @@ fn usage_and_configuration_faults_exit_with_2() {
 }
 
 #[test]
+fn completions_and_man_pages_know_the_commands() {
+    let dir = Dir::new();
+    for shell in ["bash", "fish", "zsh"] {
+        let output = run(&dir, &["completions", shell]);
+        assert!(output.status.success() && stdout(&output).contains("explain"), "{shell}");
+    }
+    assert!(run(&dir, &["man", dir.path().to_str().unwrap()]).status.success());
+    let page = std::fs::read_to_string(dir.join("countersign-explain.1")).unwrap();
+    assert!(page.contains("side by side"), "{page}");
+    assert_eq!(run(&dir, &["man", "/nonexistent"]).status.code(), Some(3));
+}
+
+#[test]
 fn no_file_at_all_is_a_valid_configuration() {
     let dir = Dir::new();
     let output = run(&dir, &["check"]);
