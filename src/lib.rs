@@ -10,7 +10,8 @@
 //! ```
 //!
 //! [`mod@format`] turns text and bytes into types; [`trust`] decides; everything else is a ring around them. What
-//! may be served is a [`trust::Endorsed`], and only the rule of trust makes one.
+//! may be served is a [`trust::Endorsed`], and only the rule of trust makes one. [`init`] stands aside: it drafts a
+//! configuration from what plain Nix is told, as pure as the core.
 
 pub mod cli;
 pub mod clock;
@@ -18,6 +19,7 @@ pub mod config;
 pub mod control;
 pub mod countersigner;
 pub mod format;
+pub mod init;
 pub mod memo;
 pub mod question;
 pub mod run;

@@ -3,6 +3,7 @@
 mod check;
 mod exit;
 mod explain;
+mod init;
 mod key;
 mod pages;
 mod serve;
@@ -42,6 +43,17 @@ enum Command {
     /// again: a faulty file is reported and the old configuration stays in force. SIGTERM and SIGINT stop,
     /// after the answers under way.
     Serve,
+    /// Draft a configuration from nix.conf: substituters become caches, trusted keys become signers.
+    ///
+    /// The draft admits what plain Nix admitted, in `mode = "observe"`, and lists what nix.conf does not say:
+    /// who is independent of whom, who runs what, which packages each key is for. Reads nix.conf with its
+    /// includes and the netrc file; asks neither Nix nor the network. For what Nix itself makes of all its
+    /// files and its environment:
+    ///
+    ///   nix config show | countersign init --nix-conf /dev/stdin
+    ///
+    /// Exit status: 0 drafted, 2 nix.conf or the arguments are at fault, 3 a file could not be read or written.
+    Init(init::Options),
     /// Check the configuration: all faults at once, each with its place and what would do.
     Check,
     /// Say why a path is served or not: every cache's claim side by side, who vouched, which rule applied,
@@ -120,30 +132,8 @@ impl Arguments {
         let environment = Environment::of_process();
         let location = self.config.map_or(Location::Usual, Location::File);
         let now = crate::clock::now();
-        if matches!(self.command, Command::Check) {
-            return check(
-                &location,
-                &environment,
-                now,
-                style(),
-                &mut std::io::stdout(),
-                &mut std::io::stderr(),
-            );
-        }
-        if let Command::Completions { shell } = &self.command {
-            return pages::completions(*shell);
-        }
-        if let Command::Man { directory } = &self.command {
-            return pages::man(directory);
-        }
-        if let Command::Key(KeyCommand::Public { file: Some(file) }) = &self.command {
-            return key::public_of(file);
-        }
-        if let Command::Key(KeyCommand::Generate { name, file }) = &self.command {
-            return key::generate(name, file);
-        }
-        if let Command::Key(KeyCommand::Rotate { file: Some(file) }) = &self.command {
-            return key::succeed(file);
+        if let Some(exit) = self.command.run_without_configuration(&location, &environment, now) {
+            return exit;
         }
         let loaded = match config::load(&location, &environment, now) {
             Ok(loaded) => loaded,
@@ -165,10 +155,33 @@ impl Arguments {
             Command::Status { json } => status::status(config, json),
             Command::Explain { path, json } => explain::explain(config, &path, json),
             Command::Key(KeyCommand::Rotate { .. }) => key::rotate(config),
-            Command::Check | Command::Completions { .. } | Command::Man { .. } | Command::Key(_) => {
-                key::public(config)
-            }
+            // The others have run without a configuration.
+            _ => key::public(config),
         }
+    }
+}
+
+impl Command {
+    /// Runs a command that reads no configuration, or reads it in its own way; `None` if it is another.
+    fn run_without_configuration(
+        &self,
+        location: &Location,
+        environment: &Environment,
+        now: crate::trust::Timestamp,
+    ) -> Option<Exit> {
+        let exit = match self {
+            Self::Check => {
+                check(location, environment, now, style(), &mut std::io::stdout(), &mut std::io::stderr())
+            }
+            Self::Completions { shell } => pages::completions(*shell),
+            Self::Init(options) => init::init(options, location, now),
+            Self::Key(KeyCommand::Generate { name, file }) => key::generate(name, file),
+            Self::Key(KeyCommand::Public { file: Some(file) }) => key::public_of(file),
+            Self::Key(KeyCommand::Rotate { file: Some(file) }) => key::succeed(file),
+            Self::Man { directory } => pages::man(directory),
+            Self::Explain { .. } | Self::Key(_) | Self::Serve | Self::Status { .. } => return None,
+        };
+        Some(exit)
     }
 }
 
@@ -198,6 +211,7 @@ const AFTER_HELP: &str = "\
 Exit status: 0 fine; 1 refused, dissent or findings; 2 usage or configuration; 3 could not find out (I/O, network).
 
 First steps:
+  countersign init                  (a first configuration, from nix.conf)
   countersign serve                 (in one terminal)
   countersign key public            (the key for nix.conf)
   nix.conf:  substituters = http://127.0.0.1:8419

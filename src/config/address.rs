@@ -158,8 +158,9 @@ pub(super) fn is_open_http(url: &Url) -> bool {
 }
 
 /// What hosts that probably belong together have in common: the last two labels of a name, the whole of an
-/// address. A guess where countries sell names below a second label; only a warning rests on it.
-pub(super) fn neighbourhood(url: &Url) -> String {
+/// address. A guess where countries sell names below a second label; only a warning and the operators that
+/// `init` drafts rest on it.
+pub fn neighbourhood(url: &Url) -> String {
     match url.host() {
         Some(Host::Domain(name)) => {
             let labels: Vec<&str> = name.trim_end_matches('.').rsplit('.').take(2).collect();

@@ -53,7 +53,7 @@ mod units;
 #[cfg(test)]
 mod tests;
 
-pub use address::{HostPort, Listen};
+pub use address::{HostPort, Listen, neighbourhood};
 pub use destination::{Compression, Destination, Publish, Target};
 pub use fault::{Aside, Fault, Severity};
 pub use keys::{KeyDoc, keys};

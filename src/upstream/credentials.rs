@@ -63,7 +63,7 @@ impl Credentials {
     pub fn read(path: &Path, host: &str) -> Result<Self, CredentialsError> {
         let failed = |source| CredentialsError::Read { path: path.to_owned(), source };
         let mode = std::fs::metadata(path).map_err(failed)?.permissions().mode() & 0o777;
-        if mode & 0o027 != 0 {
+        if is_open_to_others(mode) {
             return Err(CredentialsError::Mode { path: path.to_owned(), mode });
         }
         let text = Zeroizing::new(std::fs::read_to_string(path).map_err(failed)?);
@@ -83,36 +83,70 @@ impl Credentials {
     }
 }
 
+/// Whether a file of this mode is refused: others may read it, or more than its owner may change it.
+pub const fn is_open_to_others(mode: u32) -> bool {
+    mode & 0o027 != 0
+}
+
+/// Which entry of a netrc file answers for a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NetrcEntry {
+    /// One of the host's own.
+    Named,
+    /// The one for all others.
+    Default,
+}
+
+/// The entry that a netrc file has for a host, if it has one with a password.
+pub fn netrc_entry(text: &str, host: &str) -> Option<NetrcEntry> {
+    find(text, host).map(|found| found.entry)
+}
+
+/// What a netrc file has for a host.
+struct Found<'a> {
+    entry: NetrcEntry,
+    login: &'a str,
+    password: &'a str,
+}
+
 fn bearer(text: &str) -> Option<Zeroizing<String>> {
     let line = text.trim_end();
     let token = line.strip_prefix("Bearer ")?;
     (!token.contains(char::is_whitespace)).then(|| Zeroizing::new(line.to_owned()))
 }
 
-/// The Basic credentials of the entry for `host`, else of `default` (the format of netrc(5), as curl reads it).
+/// The Basic credentials of the entry for `host`.
 fn netrc(text: &str, host: &str) -> Option<Zeroizing<String>> {
+    find(text, host).map(|found| basic(found.login, found.password))
+}
+
+/// The entry for `host`, else `default` (the format of netrc(5), as curl reads it).
+fn find<'a>(text: &'a str, host: &str) -> Option<Found<'a>> {
     let mut tokens =
         text.lines().map(|l| l.split('#').next().unwrap_or_default()).flat_map(str::split_whitespace);
-    let mut in_entry = false;
+    let mut entry = None;
     let (mut login, mut password) = (None, None);
     while let Some(token) = tokens.next() {
         match token {
             "machine" | "default" => {
-                if in_entry && password.is_some() {
+                if entry.is_some() && password.is_some() {
                     break;
                 }
-                in_entry = token == "default" || tokens.next() == Some(host);
+                entry = match token {
+                    "default" => Some(NetrcEntry::Default),
+                    _ => (tokens.next() == Some(host)).then_some(NetrcEntry::Named),
+                };
                 (login, password) = (None, None);
             }
-            "login" if in_entry => login = tokens.next(),
-            "password" if in_entry => password = tokens.next(),
+            "login" if entry.is_some() => login = tokens.next(),
+            "password" if entry.is_some() => password = tokens.next(),
             "login" | "password" | "account" => {
                 tokens.next();
             }
             _ => {}
         }
     }
-    password.filter(|_| in_entry).map(|password| basic(login.unwrap_or_default(), password))
+    Some(Found { entry: entry?, login: login.unwrap_or_default(), password: password? })
 }
 
 mod base64_of {
@@ -187,6 +221,14 @@ mod tests {
         assert_eq!(header(text, "b.example"), Some("Basic djpx".to_owned()));
         assert_eq!(header(text, "c.example"), None);
         assert_eq!(header("default password p", "c.example"), Some("Basic OnA=".to_owned()));
+    }
+
+    #[test]
+    fn an_entry_is_told_from_the_default() {
+        let text = "machine a.example password p\nmachine b.example login only\ndefault login x password q";
+        assert_eq!(netrc_entry(text, "a.example"), Some(NetrcEntry::Named));
+        assert_eq!(netrc_entry(text, "b.example"), Some(NetrcEntry::Default), "an entry without a password");
+        assert_eq!(netrc_entry("machine a.example password p", "c.example"), None);
     }
 
     #[test]

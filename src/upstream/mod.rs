@@ -14,7 +14,7 @@ pub use ask::AskError;
 pub(crate) use ask::Chain;
 pub use cache::{FetchError, Heard, Outside, RemoteCache, VIA};
 pub use client::{HttpClient, TlsError};
-pub use credentials::{Credentials, CredentialsError};
+pub use credentials::{Credentials, CredentialsError, NetrcEntry, is_open_to_others, netrc_entry};
 pub use health::{Health, Treatment};
 pub use log::{Log, LogError};
 pub(crate) use poll::{CLAIM_FRESH, NOT_FOUND_FRESH};

@@ -13,7 +13,7 @@ use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
-fn countersign(dir: &Dir, arguments: &[&str]) -> Command {
+pub fn countersign(dir: &Dir, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
     command
         .args(arguments)
@@ -24,15 +24,15 @@ fn countersign(dir: &Dir, arguments: &[&str]) -> Command {
     command
 }
 
-fn run(dir: &Dir, arguments: &[&str]) -> Output {
+pub fn run(dir: &Dir, arguments: &[&str]) -> Output {
     countersign(dir, arguments).output().unwrap()
 }
 
-fn stdout(output: &Output) -> String {
+pub fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn stderr(output: &Output) -> String {
+pub fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -46,14 +46,14 @@ fn one(party: &Party, cache: &FakeCache) -> String {
 }
 
 /// A started `serve`, and what it logs.
-struct Daemon {
+pub struct Daemon {
     child: Child,
     log: BufReader<ChildStderr>,
-    port: u16,
+    pub port: u16,
 }
 
 impl Daemon {
-    fn start(dir: &Dir, config: &str) -> Self {
+    pub fn start(dir: &Dir, config: &str) -> Self {
         let mut command = countersign(dir, &["serve", "--config", config]);
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
@@ -63,15 +63,15 @@ impl Daemon {
         Self { child, log, port }
     }
 
-    fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         assert!(Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap().success());
     }
 
-    fn wait_for(&mut self, words: &str) -> String {
+    pub fn wait_for(&mut self, words: &str) -> String {
         next_line_with(&mut self.log, words)
     }
 
-    fn stop(mut self) -> Option<i32> {
+    pub fn stop(mut self) -> Option<i32> {
         self.signal("-TERM");
         self.child.wait().unwrap().code()
     }
@@ -389,7 +389,7 @@ fn no_file_at_all_is_a_valid_configuration() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(run(&dir, &["--version"]).status.success());
     let help = stdout(&run(&dir, &["--help"]));
-    for word in ["serve", "check", "explain", "key", "Exit status", "trusted-public-keys"] {
+    for word in ["serve", "init", "check", "explain", "key", "Exit status", "trusted-public-keys"] {
         assert!(help.contains(word), "{word} is not in the help");
     }
 }

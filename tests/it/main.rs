@@ -12,6 +12,7 @@ mod bytes;
 mod commands;
 mod conditions;
 mod examples;
+mod init;
 mod ranges;
 mod requests;
 mod substitute;
