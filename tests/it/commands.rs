@@ -1,6 +1,7 @@
 //! The program as a user starts it: commands, signals, exit codes.
 
 use crate::support::client::get;
+use crate::support::daemon::{Daemon, countersign};
 use crate::support::dirs::Dir;
 use crate::support::fake_cache::{FakeCache, Script};
 use crate::support::party::{Package, Party, noise};
@@ -8,21 +9,10 @@ use crate::support::proxy::Proxy;
 use crate::support::service::{caches, nar_url, signers};
 use crate::support::tls_cache::TlsCache;
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
-
-pub fn countersign(dir: &Dir, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_countersign"));
-    command
-        .args(arguments)
-        .env_clear()
-        .env("HOME", dir.path())
-        .env("PATH", "/usr/bin:/bin")
-        .stdin(Stdio::null());
-    command
-}
+use std::process::Output;
 
 pub fn run(dir: &Dir, arguments: &[&str]) -> Output {
     countersign(dir, arguments).output().unwrap()
@@ -43,50 +33,6 @@ fn one(party: &Party, cache: &FakeCache) -> String {
         signers(&[party]),
         caches(&[("a", cache)])
     )
-}
-
-/// A started `serve`, and what it logs.
-pub struct Daemon {
-    child: Child,
-    log: BufReader<ChildStderr>,
-    pub port: u16,
-}
-
-impl Daemon {
-    pub fn start(dir: &Dir, config: &str) -> Self {
-        let mut command = countersign(dir, &["serve", "--config", config]);
-        let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap());
-        let line = next_line_with(&mut log, "listening");
-        let (_, after) = line.split_once("127.0.0.1:").unwrap();
-        let port = after.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap();
-        Self { child, log, port }
-    }
-
-    pub fn signal(&self, name: &str) {
-        assert!(Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap().success());
-    }
-
-    pub fn wait_for(&mut self, words: &str) -> String {
-        next_line_with(&mut self.log, words)
-    }
-
-    pub fn stop(mut self) -> Option<i32> {
-        self.signal("-TERM");
-        self.child.wait().unwrap().code()
-    }
-}
-
-fn next_line_with(log: &mut BufReader<ChildStderr>, words: &str) -> String {
-    let mut all = String::new();
-    loop {
-        let mut line = String::new();
-        assert!(log.read_line(&mut line).unwrap() > 0, "never said {words:?}, but:\n{all}");
-        if line.contains(words) {
-            return line;
-        }
-        all.push_str(&line);
-    }
 }
 
 #[test]

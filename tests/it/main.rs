@@ -8,11 +8,14 @@
 )]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
+mod attacks;
 mod bytes;
 mod commands;
 mod conditions;
 mod examples;
 mod init;
+mod leaks;
+mod odd_caches;
 mod ranges;
 mod requests;
 mod substitute;

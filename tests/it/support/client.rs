@@ -58,11 +58,17 @@ pub fn request(port: u16, method: &str, path: &str, headers: &[(&str, &str)]) ->
     parse(&raw(port, head.as_bytes()))
 }
 
-/// These bytes on a connection, and all that comes back.
-pub fn raw(port: u16, bytes: &[u8]) -> Vec<u8> {
+/// A connection on which these bytes were sent.
+pub fn open(port: u16, bytes: &[u8]) -> TcpStream {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     stream.write_all(bytes).unwrap();
+    stream
+}
+
+/// These bytes on a connection, and all that comes back.
+pub fn raw(port: u16, bytes: &[u8]) -> Vec<u8> {
+    let mut stream = open(port, bytes);
     let mut all = Vec::new();
     // A cut connection ends what came; how much that is, the caller sees.
     stream.read_to_end(&mut all).ok();

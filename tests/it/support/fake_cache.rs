@@ -5,9 +5,9 @@
 use crate::support::party::{Certified, Package, Party};
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::thread;
 use std::time::Duration;
 
@@ -30,6 +30,12 @@ pub enum Script {
     With(Vec<(String, String)>, Vec<u8>),
     /// This status with this Location.
     Redirect(u16, String),
+    /// These bytes on the wire, and the connection stays open.
+    Wire(Vec<u8>),
+    /// The first bytes on the wire, then the second over and over, for as long as anybody reads.
+    Endless(Vec<u8>, Vec<u8>),
+    /// 200 and the bytes one at a time, with this pause after each.
+    Drip(Vec<u8>, Duration),
 }
 
 /// A running cache.
@@ -43,6 +49,7 @@ pub struct FakeCache {
 struct Shared {
     scripts: Mutex<HashMap<String, Script>>,
     asked: Mutex<Vec<Asked>>,
+    open: Mutex<Vec<Weak<TcpStream>>>,
     stopped: AtomicBool,
 }
 
@@ -70,8 +77,9 @@ impl FakeCache {
                 if accepting.stopped.load(Ordering::Acquire) {
                     return;
                 }
-                let shared = Arc::clone(&accepting);
-                thread::spawn(move || serve(stream.unwrap(), &shared));
+                let (stream, shared) = (Arc::new(stream.unwrap()), Arc::clone(&accepting));
+                shared.open.lock().unwrap().push(Arc::downgrade(&stream));
+                thread::spawn(move || serve(&stream, &shared));
             }
         });
         Self { address, shared }
@@ -137,10 +145,13 @@ impl Drop for FakeCache {
         self.shared.stopped.store(true, Ordering::Release);
         // Wakes the accepting thread.
         drop(TcpStream::connect(self.address));
+        for stream in self.shared.open.lock().unwrap().iter().filter_map(Weak::upgrade) {
+            stream.shutdown(Shutdown::Both).unwrap_or_default();
+        }
     }
 }
 
-fn serve(stream: TcpStream, shared: &Shared) {
+fn serve(stream: &TcpStream, shared: &Shared) {
     let mut writer = stream.try_clone().unwrap();
     let mut reader = BufReader::new(stream);
     while let Some(asked) = read_request(&mut reader) {
@@ -175,6 +186,20 @@ fn act(script: Script, out: &mut TcpStream) -> Option<()> {
             }
             Some(())
         }
+        Script::Wire(bytes) => out.write_all(&bytes).ok(),
+        Script::Endless(first, again) => {
+            out.write_all(&first).ok()?;
+            while out.write_all(&again).is_ok() {}
+            None
+        }
+        Script::Drip(bytes, pause) => {
+            head(out, 200, &[], bytes.len())?;
+            for byte in bytes {
+                out.write_all(&[byte]).ok()?;
+                thread::sleep(pause);
+            }
+            Some(())
+        }
         Script::Raw(bytes) => {
             out.write_all(&bytes).ok()?;
             None
@@ -203,7 +228,7 @@ fn head(out: &mut TcpStream, status: u16, headers: &[(String, String)], length: 
     out.write_all(text.as_bytes()).ok()
 }
 
-fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Asked> {
+fn read_request(reader: &mut BufReader<&TcpStream>) -> Option<Asked> {
     let mut line = String::new();
     reader.read_line(&mut line).ok().filter(|n| *n > 0)?;
     let path = line.split(' ').nth(1)?.to_owned();

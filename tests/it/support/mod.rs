@@ -1,10 +1,13 @@
 //! What the tests stand on.
 
 pub mod client;
+pub mod daemon;
 pub mod dirs;
 pub mod fake_cache;
+pub mod nar;
 pub mod nix;
 pub mod party;
 pub mod proxy;
+pub mod scene;
 pub mod service;
 pub mod tls_cache;

@@ -47,7 +47,11 @@ impl Package {
     }
 
     pub fn with_references(name: &str, contents: &[u8], references: &[&Self]) -> Self {
-        let nar = file_nar(contents);
+        Self::of_nar(name, file_nar(contents), references)
+    }
+
+    /// A package with any bytes for its NAR.
+    pub fn of_nar(name: &str, nar: Vec<u8>, references: &[&Self]) -> Self {
         let digest: [u8; 32] = Sha256::digest(name.as_bytes()).into();
         let hash = countersign::format::base32::encode(&digest[..20]);
         let core = Core {
