@@ -5,6 +5,7 @@ use crate::upstream::FetchError;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use std::future::Future;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
@@ -53,7 +54,7 @@ impl Fetch {
     pub(super) async fn frame(&mut self) -> Result<Option<Bytes>, Interrupted> {
         loop {
             let since = Instant::now();
-            let frame = timeout(STALL, self.body.frame()).await.map_err(|_| Interrupted::Stalled)?;
+            let frame = in_time(self.body.frame()).await?;
             self.waited = self.waited.saturating_add(since.elapsed());
             let Some(frame) = frame else { return Ok(None) };
             // Trailers carry nothing that we use.
@@ -78,6 +79,11 @@ impl Fetch {
     }
 }
 
+/// What a source is to send next, the head of its response included, if it comes in time.
+pub(super) async fn in_time<T>(coming: impl Future<Output = T>) -> Result<T, Interrupted> {
+    timeout(STALL, coming).await.map_err(|_| Interrupted::Stalled)
+}
+
 /// A source that sends nothing for so long is given up. Nix itself waits 300 s; a guess well below that.
 const STALL: Duration = Duration::from_secs(20);
 
@@ -86,3 +92,14 @@ const OVERHEAD: u64 = 1024 * 1024;
 
 /// How long a source may be slow before its average counts.
 const GRACE: Duration = Duration::from_secs(15);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_source_is_waited_for_and_not_for_ever() {
+        assert!(matches!(in_time(std::future::pending::<()>()).await, Err(Interrupted::Stalled)));
+        assert!(in_time(tokio::time::sleep(STALL / 2)).await.is_ok());
+    }
+}

@@ -8,7 +8,7 @@ use crate::config::{Limits, Serving, VerifyBeforeSending};
 use crate::format::NarHash;
 use crate::format::nar::{self, content::ContentCheck};
 use crate::transfer::decode::Decoder;
-use crate::transfer::fetch::{Fetch, Interrupted};
+use crate::transfer::fetch::{Fetch, Interrupted, in_time};
 use crate::transfer::transfer::{Transfer, TransferError};
 use crate::transfer::verify::{NarCheck, TransferFault};
 use crate::transfer::withdrawn::Withdrawn;
@@ -191,7 +191,7 @@ impl Relay {
         content: Option<ContentCheck>,
         withdrawn: &Withdrawn,
     ) -> Result<Transfer, TransferError> {
-        let response = cache.fetch_location(&offer.location).await.map_err(Interrupted::from)?;
+        let response = in_time(cache.fetch_location(&offer.location)).await?.map_err(Interrupted::from)?;
         let mut source = Fetch::new(response.into_body(), demand.nar_size, self.minimum_rate);
         let first: Vec<Bytes> = source.frame().await?.into_iter().collect();
         let codec = Codec::of(&offer.compression).ok_or(TransferError::Undecodable)?;
