@@ -16,6 +16,8 @@ pub struct ReplyBody {
     to_come: Option<BoxStream<'static, Result<Bytes, BodyError>>>,
     skip: u64,
     left: u64,
+    /// An error that waits until what came before it has been written.
+    failed: Option<BodyError>,
 }
 
 /// Why a body breaks off. The client sees a connection that closes before `Content-Length` is reached.
@@ -38,28 +40,38 @@ impl std::fmt::Debug for ReplyBody {
 impl ReplyBody {
     /// No bytes.
     pub fn empty() -> Self {
-        Self { at_hand: VecDeque::new(), to_come: None, skip: 0, left: 0 }
+        Self { at_hand: VecDeque::new(), to_come: None, skip: 0, left: 0, failed: None }
     }
 
     /// These bytes.
     pub fn full(bytes: Bytes) -> Self {
-        Self { left: bytes.len() as u64, at_hand: VecDeque::from([bytes]), to_come: None, skip: 0 }
+        Self {
+            left: bytes.len() as u64,
+            at_hand: VecDeque::from([bytes]),
+            to_come: None,
+            skip: 0,
+            failed: None,
+        }
     }
 
     /// A NAR of `size` bytes. `on_end` hears how a transfer ended that was still under way.
     pub fn nar(bytes: NarBytes, size: u64, on_end: impl Fn(&BodyError) + Send + 'static) -> Self {
         match bytes {
-            NarBytes::Whole(at_hand) => Self { at_hand, to_come: None, skip: 0, left: size },
-            NarBytes::Spooled(spooled) => {
-                Self { at_hand: VecDeque::new(), to_come: Some(reading(spooled)), skip: 0, left: size }
-            }
+            NarBytes::Whole(at_hand) => Self { at_hand, to_come: None, skip: 0, left: size, failed: None },
+            NarBytes::Spooled(spooled) => Self {
+                at_hand: VecDeque::new(),
+                to_come: Some(reading(spooled)),
+                skip: 0,
+                left: size,
+                failed: None,
+            },
             NarBytes::Streamed(at_hand, transfer) => {
                 let stream = transferring(transfer).inspect(move |item| {
                     if let Err(error) = item {
                         on_end(error);
                     }
                 });
-                Self { at_hand, to_come: Some(stream.boxed()), skip: 0, left: size }
+                Self { at_hand, to_come: Some(stream.boxed()), skip: 0, left: size, failed: None }
             }
         }
     }
@@ -115,6 +127,9 @@ impl Body for ReplyBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         loop {
+            if let Some(error) = self.failed.take() {
+                return Poll::Ready(Some(Err(error)));
+            }
             let bytes = if let Some(bytes) = self.at_hand.pop_front() {
                 bytes
             } else {
@@ -126,8 +141,11 @@ impl Body for ReplyBody {
                         return Poll::Ready(None);
                     }
                     Poll::Ready(Some(Err(error))) => {
-                        self.to_come = None;
-                        return Poll::Ready(Some(Err(error)));
+                        // hyper throws away what it has not written when a body fails. Waiting once lets it write
+                        // the head and the checked bytes, from where the client can go on.
+                        (self.to_come, self.failed) = (None, Some(error));
+                        context.waker().wake_by_ref();
+                        return Poll::Pending;
                     }
                     Poll::Ready(Some(Ok(bytes))) => bytes,
                 }

@@ -1,7 +1,8 @@
 //! `countersign init` as a user runs it: from files to a configuration that `check` and `serve` take.
 
-use crate::commands::{Daemon, countersign, run, stderr, stdout};
+use crate::commands::{run, stderr, stdout};
 use crate::support::client::get;
+use crate::support::daemon::{Daemon, countersign};
 use crate::support::dirs::Dir;
 use crate::support::fake_cache::FakeCache;
 use crate::support::nix::{GENERATIONS, Machine};

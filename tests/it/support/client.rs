@@ -76,7 +76,10 @@ pub fn raw(port: u16, bytes: &[u8]) -> Vec<u8> {
 }
 
 pub fn parse(bytes: &[u8]) -> Reply {
-    let end = bytes.windows(4).position(|w| w == b"\r\n\r\n").expect("a response has a head");
+    let Some(end) = bytes.windows(4).position(|w| w == b"\r\n\r\n") else {
+        // The connection was closed before anything was said.
+        return Reply { status: 0, headers: Vec::new(), body: Vec::new() };
+    };
     let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
     let mut lines = head.split("\r\n");
     let status =
