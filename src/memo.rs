@@ -13,8 +13,8 @@ use crate::transfer::{Relay, Withdrawn};
 use crate::trust::{Ballot, Endorsed, NarGrant, Verdict};
 use crate::upstream::{Known, Upstreams};
 use bytes::Bytes;
-use moka::Expiry;
 use moka::future::Cache;
+use moka::{Entry, Expiry};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -183,7 +183,7 @@ impl Inner {
             let known = inner.known.get(&asked).await;
             let known = known.as_deref().unwrap_or_default();
             let question = Question::ask(&inner.upstreams, &inner.relay, asked, known).await;
-            inner.known.insert(asked, question.known.as_slice().into()).await;
+            inner.remember(asked, &question.known).await;
             let held = Arc::new(inner.hold(&question.ballot));
             inner.report(&held, asked);
             // The asker may be gone; the answers are remembered all the same.
@@ -194,6 +194,26 @@ impl Inner {
             Ok(held) => held,
             Err(_) => Arc::new(self.undecided(asked)),
         }
+    }
+
+    /// Remembers what was said, of each cache the newest: another question may have learned more meanwhile.
+    async fn remember(&self, asked: HashPart, said: &[Known]) {
+        if said.is_empty() {
+            return;
+        }
+        let said = said.to_vec();
+        let merge = move |before: Option<Entry<HashPart, Arc<[Known]>>>| {
+            let mut newest = said;
+            for known in before.iter().flat_map(|entry| entry.value().iter()) {
+                match newest.iter_mut().find(|n| n.cache == known.cache) {
+                    Some(ours) if ours.at < known.at => *ours = known.clone(),
+                    Some(_) => {}
+                    None => newest.push(known.clone()),
+                }
+            }
+            std::future::ready(Arc::from(newest))
+        };
+        self.known.entry(asked).and_upsert_with(merge).await;
     }
 
     /// What is known of a path of which nobody has been asked.
@@ -250,7 +270,7 @@ impl Inner {
     /// Judges answers that come after the verdict; one that changes what is served withdraws it.
     async fn listen_on(&self, asked: HashPart, mut question: Question, held: Arc<Held>) {
         while question.late_answer().await.is_some() {
-            self.known.insert(asked, question.known.as_slice().into()).await;
+            self.remember(asked, &question.known).await;
             let after = self.hold(&question.ballot);
             let is_served_alike = after.served().map(Endorsed::core) == held.served().map(Endorsed::core);
             if is_served_alike && after.verdict.label() == held.verdict.label() {

@@ -187,7 +187,16 @@ impl Command {
 
 /// A runtime for a command that talks to the network.
 fn runtime() -> Result<tokio::runtime::Runtime, Exit> {
+    keep_freed_memory();
     tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| fail(Exit::Io, &error))
+}
+
+/// Has glibc keep the memory that transfers free, which it else gives back to the kernel and faults in again,
+/// some 80,000 pages for each GiB of NAR. No tunable of the environment and no call of our own is needed: when
+/// a block that was mapped is freed, glibc moves its threshold for trimming to twice the block's size
+/// (mallopt(3), M_MMAP_THRESHOLD). With another libc this does nothing.
+fn keep_freed_memory() {
+    drop(std::hint::black_box(Vec::<u8>::with_capacity(WORKING_SET)));
 }
 
 /// Colours on a terminal, unless the user wants none (<https://no-color.org>).
@@ -206,6 +215,9 @@ fn fail(exit: Exit, error: &(dyn std::error::Error + 'static)) -> Exit {
 fn state(config: &Config) -> crate::state::StateDirectory {
     crate::state::StateDirectory::at(config.state_directory.clone())
 }
+
+/// Measured: with 2 MiB, four transfers of 1 GiB at a time still faulted 34,000 pages; with 4 MiB 2,300, as with 8.
+const WORKING_SET: usize = 4 * 1024 * 1024;
 
 const AFTER_HELP: &str = "\
 Exit status: 0 fine; 1 refused, dissent or findings; 2 usage or configuration; 3 could not find out (I/O, network).
