@@ -7,7 +7,7 @@
 //! ```compile_fail,E0451
 //! // Outside this module nobody makes one, and there is no way from a claim to it.
 //! fn forge(core: std::sync::Arc<countersign::format::narinfo::Core>) -> countersign::trust::Endorsed {
-//!     countersign::trust::Endorsed { core, ..todo!() }
+//!     countersign::trust::Endorsed { core, ..panic!() }
 //! }
 //! ```
 //!
