@@ -227,6 +227,20 @@ fn a_cache_on_a_path_of_its_own_is_asked_there() {
 }
 
 #[test]
+fn connections_are_used_again() {
+    let party = Party::new("a-1");
+    let packages: Vec<Package> =
+        (0..20).map(|i| Package::new(&format!("thing-{i}"), &noise(i, 500))).collect();
+    let cache = FakeCache::with("zstd", &[&party], &packages.iter().collect::<Vec<_>>());
+    let served = serve(&party, &cache, "");
+    for package in &packages {
+        assert!(served.serves(package));
+    }
+    assert_eq!(cache.asked().len(), 40);
+    assert!(cache.connections() <= 3, "{} connections for 40 requests", cache.connections());
+}
+
+#[test]
 fn a_cache_that_is_down_is_not_waited_for_and_found_again_when_it_returns() {
     let (party, package) = package();
     let placeholder = FakeCache::start();

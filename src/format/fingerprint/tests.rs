@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::format::samples::{CURL, PERL, core, narinfo, path, public_cache_key};
+use crate::format::samples::{CURL, GCC, PERL, core, narinfo, path, public_cache_key};
 use crate::format::{KeyName, NarHash, References, SigningKey};
 
 #[test]
@@ -54,6 +54,20 @@ fn a_signature_over_unsorted_references_does_not_verify() {
     let as_listed = key.sign(format!("{head};{}", listed.join(",")).as_bytes());
     assert!(!key.verifying_key().verify(sorted.as_bytes(), &as_listed));
     assert!(key.verifying_key().verify(sorted.as_bytes(), &key.sign(sorted.as_bytes())));
+}
+
+/// The one published narinfo of the notes that must fail: its signature holds for the references as listed.
+#[test]
+fn a_published_signature_over_unsorted_references_does_not_count() {
+    let narinfo = narinfo(GCC);
+    assert!(narinfo.quirks.unsorted_references);
+    let sorted = fingerprint(&StoreDir::default(), &narinfo.core);
+    let signature = &narinfo.signatures[0];
+    assert!(!public_cache_key().verify(sorted.as_bytes(), signature));
+    let (head, _) = sorted.rsplit_once(';').unwrap();
+    let listed = GCC.lines().find_map(|line| line.strip_prefix("References: ")).unwrap();
+    let listed: Vec<String> = listed.split(' ').map(|name| format!("/nix/store/{name}")).collect();
+    assert!(public_cache_key().verify(format!("{head};{}", listed.join(",")).as_bytes(), signature));
 }
 
 #[test]

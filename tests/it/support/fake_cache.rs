@@ -134,6 +134,11 @@ impl FakeCache {
         self.shared.asked.lock().unwrap().clone()
     }
 
+    /// How many connections were opened.
+    pub fn connections(&self) -> usize {
+        self.shared.open.lock().unwrap().len()
+    }
+
     /// How often a path was asked for.
     pub fn times_asked(&self, path: &str) -> usize {
         self.asked().iter().filter(|a| a.path == path).count()
