@@ -55,6 +55,9 @@ pub struct Held {
     withdrawn: Withdrawn,
     lasts: Duration,
     looked_ahead: AtomicBool,
+    /// A late answer has changed the verdict. The late answer can be quicker than the putting in of what it
+    /// changes, so being thrown out is not enough.
+    superseded: AtomicBool,
 }
 
 impl Held {
@@ -96,7 +99,7 @@ impl Verdicts {
 
     /// The verdict on a path, remembered or asked for now.
     pub async fn of(&self, asked: HashPart) -> Arc<Held> {
-        if let Some(held) = self.0.held.get(&asked).await {
+        if let Some(held) = self.0.current(asked).await {
             self.look_ahead(&held);
             return held;
         }
@@ -124,12 +127,12 @@ impl Verdicts {
 
     /// The verdict on a path from what is remembered alone; nobody is asked.
     pub async fn known(&self, asked: HashPart) -> Arc<Held> {
-        match self.0.held.get(&asked).await {
+        match self.0.current(asked).await {
             Some(held) => held,
             None => {
                 let known = self.0.known.get(&asked).await;
-                let ballot = recollect(&self.0.upstreams, asked, known.as_deref().unwrap_or_default());
-                Arc::new(self.0.hold(&ballot))
+                let known = known.as_deref().unwrap_or_default();
+                Arc::new(self.0.hold(&recollect(&self.0.upstreams, asked, known), known))
             }
         }
     }
@@ -175,6 +178,16 @@ impl Verdicts {
 }
 
 impl Inner {
+    /// The remembered verdict, unless a late answer has changed it.
+    async fn current(&self, asked: HashPart) -> Option<Arc<Held>> {
+        let held = self.held.get(&asked).await?;
+        if held.superseded.load(Ordering::Acquire) {
+            self.held.invalidate(&asked).await;
+            return None;
+        }
+        Some(held)
+    }
+
     /// Asks, gives the verdict, and goes on listening for late answers.
     async fn ask(self: Arc<Self>, asked: HashPart) -> Arc<Held> {
         let (sender, receiver) = oneshot::channel();
@@ -184,7 +197,7 @@ impl Inner {
             let known = known.as_deref().unwrap_or_default();
             let question = Question::ask(&inner.upstreams, &inner.relay, asked, known).await;
             inner.remember(asked, &question.known).await;
-            let held = Arc::new(inner.hold(&question.ballot));
+            let held = Arc::new(inner.hold(&question.ballot, &question.known));
             inner.report(&held, asked);
             // The asker may be gone; the answers are remembered all the same.
             drop(sender.send(Arc::clone(&held)));
@@ -218,10 +231,10 @@ impl Inner {
 
     /// What is known of a path of which nobody has been asked.
     fn undecided(&self, asked: HashPart) -> Held {
-        self.hold(&Ballot::open(Arc::clone(self.upstreams.policy()), asked))
+        self.hold(&Ballot::open(Arc::clone(self.upstreams.policy()), asked), &[])
     }
 
-    fn hold(&self, ballot: &Ballot) -> Held {
+    fn hold(&self, ballot: &Ballot, known: &[Known]) -> Held {
         let now = clock::now();
         let verdict = ballot.verdict(now);
         let served = if self.countersigner.is_observing() {
@@ -232,7 +245,7 @@ impl Inner {
             None
         };
         let narinfo = served.as_ref().map(|endorsed| self.countersigner.print(endorsed));
-        let lasts = if matches!(verdict, Verdict::Defer(_)) { Duration::ZERO } else { lasts(ballot) };
+        let lasts = if matches!(verdict, Verdict::Defer(_)) { Duration::ZERO } else { lasts(ballot, known) };
         Held {
             verdict,
             narinfo,
@@ -240,6 +253,7 @@ impl Inner {
             withdrawn: Withdrawn::default(),
             lasts,
             looked_ahead: AtomicBool::new(false),
+            superseded: AtomicBool::new(false),
         }
     }
 
@@ -271,11 +285,12 @@ impl Inner {
     async fn listen_on(&self, asked: HashPart, mut question: Question, held: Arc<Held>) {
         while question.late_answer().await.is_some() {
             self.remember(asked, &question.known).await;
-            let after = self.hold(&question.ballot);
+            let after = self.hold(&question.ballot, &question.known);
             let is_served_alike = after.served().map(Endorsed::core) == held.served().map(Endorsed::core);
             if is_served_alike && after.verdict.label() == held.verdict.label() {
                 continue;
             }
+            held.superseded.store(true, Ordering::Release);
             self.held.invalidate(&asked).await;
             if held.served().is_some() && !is_served_alike && held.withdrawn.raise() {
                 tracing::warn!(path = %asked, "withdrew the verdict: a late answer changed it");

@@ -81,7 +81,7 @@ pub fn recollect(upstreams: &Upstreams, asked: HashPart, known: &[Known]) -> Bal
     let now = Instant::now();
     let mut ballot = Ballot::open(Arc::clone(upstreams.policy()), asked);
     for known in known {
-        match (&known.said, known.is_fresh(now)) {
+        match (&known.said, known.fresh_for(now).is_some()) {
             (Said::Claim(claim), true) => ballot.cast(known.cache, Answer::Claim(claim.clone())),
             (Said::Claim(claim), false) => ballot.recall((**claim).clone()),
             (Said::NotFound, true) => ballot.cast(known.cache, Answer::NotFound),
@@ -91,12 +91,14 @@ pub fn recollect(upstreams: &Upstreams, asked: HashPart, known: &[Known]) -> Bal
     ballot
 }
 
-/// How long a verdict over these answers may be remembered: claims hold for an hour, anything less for five
-/// minutes (design §3.10), and never past the moment at which time alone could change it.
-pub fn lasts(ballot: &Ballot) -> Duration {
-    let now = clock::now();
-    let all_claim = ballot.said().all(|(_, said)| matches!(said, Ok(Some(_))));
-    let by_answers = if all_claim { crate::upstream::CLAIM_FRESH } else { crate::upstream::NOT_FOUND_FRESH };
+/// How long a verdict over these answers may be remembered: until the first of them has to be asked for again
+/// (design §3.10), five minutes where a cache gave none, and never past the moment at which time alone could
+/// change it.
+pub fn lasts(ballot: &Ballot, known: &[Known]) -> Duration {
+    let (now, instant) = (clock::now(), Instant::now());
+    let answered = known.iter().filter_map(|known| known.fresh_for(instant)).min();
+    let silent = ballot.said().any(|(_, said)| said.is_err()).then_some(crate::upstream::NOT_FOUND_FRESH);
+    let by_answers = answered.into_iter().chain(silent).min().unwrap_or(Duration::ZERO);
     let change = ballot.policy().next_change(now);
     let left = change.and_then(|at| u64::try_from(at.seconds().saturating_sub(now.seconds())).ok());
     left.map_or(by_answers, |seconds| by_answers.min(Duration::from_secs(seconds)))

@@ -132,7 +132,9 @@ fn explanation(question: &Question, asked: HashPart) -> (Explanation, Verdict) {
     let verdict = ballot.verdict(now);
     let (rule, basis) = match &verdict {
         Verdict::Endorse(endorsed) => (Some(endorsed.rule().to_owned()), Some(words(endorsed.basis()))),
-        _ => (verdict.reason().and_then(|r| r.rule.as_deref()).map(str::to_owned), None),
+        Verdict::Absent | Verdict::Defer(_) | Verdict::Refuse(_) => {
+            (verdict.reason().and_then(|r| r.rule.as_deref()).map(str::to_owned), None)
+        }
     };
     let reason = verdict.reason();
     let explanation = Explanation {

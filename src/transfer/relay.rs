@@ -158,29 +158,30 @@ impl Relay {
         self.broken.lock().unwrap_or_else(PoisonError::into_inner).remove(&nar_hash);
     }
 
-    /// Whether the bytes of a path that would certify itself do; `None` if no source could deliver any.
+    /// Whether the bytes of a path that would certify itself do. A source that delivers other bytes than it
+    /// claims says nothing of them, so the next is tried; `None` if one broke off and none delivered.
     pub async fn certifies(&self, upstreams: &Upstreams, question: &ContentQuestion) -> Option<bool> {
         let core = question.core();
         let demand = Demand { nar_hash: *core.nar_hash.digest(), nar_size: core.nar_size };
+        let mut unheard = false;
         for offer in question.offers() {
             let Some(cache) = upstreams.cache(offer.cache) else { continue };
-            let opened = self
-                .open(cache, offer, demand, Some(ContentCheck::of(question.address())), &Withdrawn::default())
-                .await;
-            let drained = match opened {
+            let check = Some(ContentCheck::of(question.address()));
+            let drained = match self.open(cache, offer, demand, check, &Withdrawn::default()).await {
                 Ok(transfer) => drain(transfer).await,
                 Err(error) => Err(error),
             };
             match drained {
                 Ok(()) => return Some(true),
-                Err(TransferError::Fault(fault)) => {
-                    tracing::debug!(cache = cache.name(), %fault, "bytes do not certify their path");
-                    return Some(false);
+                // The very bytes that were claimed, and the address is not theirs.
+                Err(TransferError::Fault(TransferFault::ContentMismatch(_))) => return Some(false),
+                Err(error) => {
+                    unheard |= !matches!(error, TransferError::Fault(_));
+                    Self::note(cache, offer, &error);
                 }
-                Err(error) => Self::note(cache, offer, &error),
             }
         }
-        None
+        (!unheard).then_some(false)
     }
 
     async fn open(

@@ -17,5 +17,5 @@ pub use client::{HttpClient, TlsError};
 pub use credentials::{Credentials, CredentialsError, NetrcEntry, is_open_to_others, netrc_entry};
 pub use health::{Health, Treatment};
 pub use log::{Log, LogError};
-pub(crate) use poll::{CLAIM_FRESH, NOT_FOUND_FRESH};
+pub(crate) use poll::NOT_FOUND_FRESH;
 pub use poll::{Known, Poll, Said, Upstreams, UpstreamsError};

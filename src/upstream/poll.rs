@@ -70,13 +70,14 @@ pub enum Said {
 }
 
 impl Known {
-    /// Whether the cache need not be asked again: claims hold for 1 h, "not found" for 5 min (design §3.10).
-    pub fn is_fresh(&self, now: Instant) -> bool {
+    /// How long the cache need not be asked again, `None` if it must be: claims hold for 1 h, "not found" for
+    /// 5 min (design §3.10).
+    pub fn fresh_for(&self, now: Instant) -> Option<Duration> {
         let lasts = match self.said {
             Said::Claim(_) => CLAIM_FRESH,
             Said::NotFound => NOT_FOUND_FRESH,
         };
-        now.saturating_duration_since(self.at) < lasts
+        lasts.checked_sub(now.saturating_duration_since(self.at)).filter(|left| !left.is_zero())
     }
 }
 
@@ -239,10 +240,24 @@ fn trusted_file(settings: &CacheSettings) -> Option<PathBuf> {
 }
 
 /// How long a claim need not be asked for again (design §3.10).
-pub(crate) const CLAIM_FRESH: Duration = Duration::from_secs(3600);
+const CLAIM_FRESH: Duration = Duration::from_secs(3600);
 
 /// How long "not found" need not be asked for again (design §3.10).
 pub(crate) const NOT_FOUND_FRESH: Duration = Duration::from_secs(300);
 
 /// How long an answer is still listened for after its time was up.
 const LATE: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_fresh_for_what_is_left_of_its_time() {
+        let at = Instant::now();
+        let known = Known { cache: CacheId(0), at, said: Said::NotFound };
+        assert_eq!(known.fresh_for(at), Some(NOT_FOUND_FRESH));
+        assert_eq!(known.fresh_for(at + Duration::from_secs(240)), Some(Duration::from_secs(60)));
+        assert_eq!(known.fresh_for(at + NOT_FOUND_FRESH), None);
+    }
+}

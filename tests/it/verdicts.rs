@@ -336,6 +336,22 @@ fn a_path_that_certifies_itself_needs_no_signer_and_gets_no_countersignature() {
 }
 
 #[test]
+fn a_source_that_lies_does_not_unmake_a_path_that_certifies_itself() {
+    let two = Two::agreeing();
+    let honest = Package::content_addressed("flat", "source", &noise(14, 5000));
+    two.first.put_unsigned("none", &honest);
+    let lie = honest.package.forged(&noise(15, 5000)).nar;
+    two.first.script(&format!("/{}", honest.package.url("none")), Script::Bytes(lie));
+    let served = two.serve("", &two.both());
+    assert_eq!(served.narinfo(&honest.package).status, 404, "nobody delivers the bytes");
+    two.second.put_unsigned("zstd", &honest);
+    let served = two.serve("", &two.both());
+    let reply = served.narinfo(&honest.package);
+    assert_eq!((reply.status, reply.verdict()), (200, "endorse"), "{}", reply.reason());
+    assert!(served.nar(&honest.package).body == honest.package.nar);
+}
+
+#[test]
 fn a_true_content_address_with_a_false_nar_hash_is_never_served() {
     let two = Two::agreeing();
     for kind in ["recursive", "flat", "text"] {
