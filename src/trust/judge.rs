@@ -92,13 +92,15 @@ impl<'a> Judge<'a> {
                 Verdict::Absent | Verdict::Refuse(_) => {}
             }
         }
-        let mut judged = self.judge_claims(&self.weighed(None));
+        let judged = self.judge_claims(&self.weighed(None));
         match (&judged.verdict, deferred) {
-            (Verdict::Refuse(_) | Verdict::Absent, Some(deferred)) => return deferred,
-            (Verdict::Defer(_), Some(deferred)) => judged.questions.extend(deferred.questions),
-            _ => {}
+            (Verdict::Endorse(_), _) | (_, None) => judged,
+            // What the pin waits for is told, whatever noise makes of the rest.
+            (Verdict::Absent | Verdict::Defer(_) | Verdict::Refuse(_), Some(mut deferred)) => {
+                deferred.questions.extend(judged.questions);
+                deferred
+            }
         }
-        judged
     }
 
     /// The exceptions that pin a build of the asked path and still hold.
