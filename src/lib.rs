@@ -22,6 +22,7 @@ pub mod format;
 pub mod init;
 pub mod memo;
 pub mod question;
+pub mod queue;
 pub mod run;
 pub mod state;
 pub mod status;

@@ -16,6 +16,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("init", &["config", "format", "trust"]),
     ("clock", &["trust"]),
     ("telemetry", &["config"]),
+    ("queue", &["format", "trust"]),
     ("status", &[]),
     ("control", &["status"]),
     ("state", &["config", "format"]),
