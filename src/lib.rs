@@ -26,6 +26,7 @@ pub mod queue;
 pub mod run;
 pub mod state;
 pub mod status;
+pub mod store;
 pub mod telemetry;
 pub mod transfer;
 pub mod trust;

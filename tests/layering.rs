@@ -20,6 +20,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("status", &[]),
     ("control", &["status"]),
     ("state", &["config", "format"]),
+    ("store", &["format"]),
     ("countersigner", &["config", "format", "trust"]),
     ("upstream", &["config", "format", "trust"]),
     ("transfer", &["config", "format", "trust", "upstream"]),

@@ -21,6 +21,7 @@ pub mod base32;
 mod base64;
 pub mod cache_info;
 pub mod content_address;
+pub mod derivation;
 pub mod fingerprint;
 pub mod hash;
 pub mod key;

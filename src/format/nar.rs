@@ -25,6 +25,7 @@
 #![deny(clippy::wildcard_enum_match_arm)]
 
 pub mod content;
+pub mod encode;
 mod error;
 mod grammar;
 mod levels;

@@ -2,6 +2,7 @@
 
 mod content;
 mod differential;
+mod encode;
 mod rules;
 mod vectors;
 
