@@ -13,14 +13,18 @@
 //! may be served is a [`trust::Endorsed`], and only the rule of trust makes one. [`init`] stands aside: it drafts a
 //! configuration from what plain Nix is told, as pure as the core.
 
+pub mod aside;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
 pub mod countersigner;
+pub mod destination;
 pub mod format;
+pub mod http_client;
 pub mod init;
 pub mod memo;
+pub mod pack;
 pub mod question;
 pub mod queue;
 pub mod run;

@@ -159,6 +159,39 @@ impl fmt::Debug for NarHash {
     }
 }
 
+/// The sha256 of a file as it is uploaded: it names the file, and nobody signs it.
+#[derive(Clone, Copy, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct FileHash([u8; 32]);
+
+impl FileHash {
+    /// From the 32 bytes of a sha256.
+    pub const fn from_digest(digest: [u8; 32]) -> Self {
+        Self(digest)
+    }
+
+    /// The 32 bytes.
+    pub const fn digest(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// 52 characters of base32, without `sha256:`; the form used in file names.
+    pub fn nixbase32(&self) -> String {
+        base32::encode(&self.0)
+    }
+}
+
+impl From<FileHash> for NixHash {
+    fn from(hash: FileHash) -> Self {
+        Self::Sha256(hash.0)
+    }
+}
+
+impl fmt::Debug for FileHash {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "FileHash({})", NixHash::from(*self).to_nix_nixbase32_string())
+    }
+}
+
 /// The algorithms that a hash in a narinfo may name.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum HashAlgo {

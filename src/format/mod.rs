@@ -35,7 +35,7 @@ pub use base64::Base64Error;
 pub use cache_info::NixCacheInfo;
 pub use content_address::ContentAddress;
 pub use fingerprint::fingerprint;
-pub use hash::{HashAlgo, NarHash, NixHash};
+pub use hash::{FileHash, HashAlgo, NarHash, NixHash};
 pub use key::{KeyError, KeyName, Signature, SigningKey, VerifyingKey};
 pub use narinfo::{Compression, Core, Hints, Limits, NarInfo, Quirks, References};
 pub use store_path::{HashPart, StoreDir, StorePath};

@@ -2,8 +2,8 @@
 //!
 //! One `Name: value` line per field. [`NarInfo`] keeps apart what signatures cover ([`Core`]: path, NarHash,
 //! NarSize, References) and what any cache may write as it likes ([`Hints`]: everything else), so that nobody
-//! compares or trusts a hint. Nothing is verified here, and nothing can be printed: a narinfo that is served is
-//! written from decided values elsewhere.
+//! compares or trusts a hint. Nothing is verified here. A [`NarInfo`] cannot be printed: [`Printed`] is filled field
+//! by field, from decided values, by whoever serves or publishes.
 //!
 //! Rule kept: a strict profile of the format. The Nix client skips the byte after the colon unseen, so
 //! `NarSize:196040` reads 96040, lets the last of two StorePath lines win, and more; where a reader could see
@@ -20,11 +20,13 @@ use super::store_path::{StoreDir, StorePath};
 mod error;
 mod hints;
 mod lines;
+mod print;
 mod references;
 mod values;
 
 pub use error::{ErrorKind, Field, ParseError};
 pub use hints::{Compression, Hints};
+pub use print::Printed;
 pub use references::References;
 
 use lines::Lines;

@@ -5,9 +5,9 @@
 //! hash part and the NarHash.
 
 use crate::format::fingerprint::fingerprint;
-use crate::format::{HashPart, NarHash, SigningKey, StoreDir};
+use crate::format::narinfo::Printed;
+use crate::format::{Compression, HashPart, NarHash, SigningKey, StoreDir};
 use crate::trust::{Basis, Endorsed};
-use std::fmt::Write;
 
 /// The narinfo of an endorsed path, with the countersignature last.
 ///
@@ -15,31 +15,23 @@ use std::fmt::Write;
 /// address itself, and our signature would say more than we know.
 pub fn render(endorsed: &Endorsed, store_dir: &StoreDir, key: Option<&SigningKey>) -> String {
     let core = endorsed.core();
-    let mut text = String::with_capacity(1024);
-    let mut line = |name: &str, value: &dyn std::fmt::Display| {
-        // Writing to a String cannot fail.
-        writeln!(text, "{name}: {value}").unwrap_or_default();
-    };
-    line("StorePath", &core.store_path.to_absolute_path(store_dir));
-    line("URL", &nar_url(core.store_path.hash_part(), &core.nar_hash));
-    line("Compression", &"none");
-    line("NarHash", &core.nar_hash);
-    line("NarSize", &core.nar_size);
-    let references: Vec<String> = core.references.iter().map(ToString::to_string).collect();
-    line("References", &references.join(" "));
-    if let Some(deriver) = endorsed.deriver() {
-        line("Deriver", deriver);
-    }
-    for signature in endorsed.signatures() {
-        line("Sig", signature);
-    }
+    let mut signatures = endorsed.signatures().to_vec();
     if let (Some(key), Basis::Rule | Basis::Observed) = (key, endorsed.basis()) {
-        line("Sig", &key.sign(fingerprint(store_dir, core).as_bytes()));
+        signatures.push(key.sign(fingerprint(store_dir, core).as_bytes()));
     }
-    if let Some(address) = endorsed.content_address() {
-        line("CA", address);
+    Printed {
+        store_dir,
+        core,
+        url: &nar_url(core.store_path.hash_part(), &core.nar_hash),
+        compression: &Compression::None,
+        file_hash: None,
+        file_size: None,
+        deriver: endorsed.deriver(),
+        system: None,
+        signatures: &signatures,
+        content_address: endorsed.content_address(),
     }
-    text
+    .to_string()
 }
 
 /// The URL under which we serve a NAR, relative to the root of the cache.

@@ -2,11 +2,11 @@
 
 use crate::format::HashPart;
 use crate::format::narinfo::{Limits, NarInfo, ParseError};
+use crate::http_client::Chain;
 use crate::trust::{Answer, Claim, NoClaim, Policy, Silence};
 use crate::upstream::cache::{FetchError, Outside, RemoteCache};
 use http::StatusCode;
 use http_body_util::{BodyExt, Limited};
-use std::fmt;
 
 /// Why a cache gave no answer, for the log.
 #[derive(Debug, thiserror::Error)]
@@ -69,25 +69,5 @@ fn silence(error: &AskError) -> Silence {
             Silence::Unreachable
         }
         AskError::Fetch(_) | AskError::Parse(_) | AskError::NoClaim(_) => Silence::Faulty,
-    }
-}
-
-/// An error with its causes on one line, each said once.
-pub(crate) struct Chain<'a>(pub(crate) &'a (dyn std::error::Error + 'static));
-
-impl fmt::Display for Chain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut said = self.0.to_string();
-        let mut source = self.0.source();
-        while let Some(cause) = source {
-            let cause_said = cause.to_string();
-            // Many messages already end with their cause.
-            if !said.contains(&cause_said) {
-                said.push_str(": ");
-                said.push_str(&cause_said);
-            }
-            source = cause.source();
-        }
-        f.write_str(&said)
     }
 }

@@ -4,16 +4,13 @@
 //! cache's fault unless its `nar-hosts` allows it, and none drops from https to http (design §5).
 
 use crate::config::{CacheSettings, HostPort};
+use crate::http_client::{AGENT, Credentials, CredentialsError, HttpClient, RequestBody, no_body};
 use crate::trust::{CacheId, Location};
-use crate::upstream::client::HttpClient;
-use crate::upstream::credentials::{Credentials, CredentialsError};
 use crate::upstream::health::Health;
-use bytes::Bytes;
 use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, HeaderName, HeaderValue, LOCATION, USER_AGENT,
 };
 use http::{Request, Response, StatusCode};
-use http_body_util::Empty;
 use hyper::body::Incoming;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -225,8 +222,8 @@ impl RemoteCache {
         Err(FetchError::Redirects)
     }
 
-    fn request(&self, url: &Url) -> Result<Request<Empty<Bytes>>, FetchError> {
-        let mut request = Request::get(url.as_str()).body(Empty::new())?;
+    fn request(&self, url: &Url) -> Result<Request<RequestBody>, FetchError> {
+        let mut request = Request::get(url.as_str()).body(no_body())?;
         let headers = request.headers_mut();
         headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         headers.insert(VIA, HeaderValue::from_static("1"));
@@ -267,6 +264,3 @@ const MOST_QUESTIONS: usize = 100;
 /// Marks what a Countersign asks. Another one answers it from what it knows, so that two that list each other
 /// do not ask in a circle.
 pub const VIA: HeaderName = HeaderName::from_static("countersign-via");
-
-/// How we introduce ourselves. Nothing of the machine or its user is in it.
-const AGENT: &str = concat!("countersign/", env!("CARGO_PKG_VERSION"));

@@ -4,17 +4,14 @@
 
 mod ask;
 mod cache;
-mod client;
-mod credentials;
 mod health;
 mod log;
 mod poll;
 
+pub(crate) use crate::http_client::Chain;
+pub use crate::http_client::{NetrcEntry, is_open_to_others, netrc_entry};
 pub use ask::AskError;
-pub(crate) use ask::Chain;
 pub use cache::{FetchError, Heard, Outside, RemoteCache, VIA};
-pub use client::{HttpClient, TlsError};
-pub use credentials::{Credentials, CredentialsError, NetrcEntry, is_open_to_others, netrc_entry};
 pub use health::{Health, Treatment};
 pub use log::{Log, LogError};
 pub(crate) use poll::NOT_FOUND_FRESH;

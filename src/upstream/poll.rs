@@ -3,13 +3,12 @@
 //! Every cache that is not known to be down is waited for, up to its `claim-timeout` and the whole to
 //! `decision-timeout`. An answer that comes later still arrives here: the caller decides what it changes.
 
-use crate::config::{CacheSettings, Config};
+use crate::config::Config;
 use crate::format::HashPart;
 use crate::format::narinfo::Limits;
+use crate::http_client::{CredentialsError, Dialling, HttpClient, TlsError, trusted_file};
 use crate::trust::{Answer, CacheId, Claim, Policy, Role, Silence};
 use crate::upstream::cache::RemoteCache;
-use crate::upstream::client::{HttpClient, TlsError};
-use crate::upstream::credentials::CredentialsError;
 use crate::upstream::health::{Health, Treatment};
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -99,11 +98,11 @@ impl Upstreams {
         let mut clients: HashMap<Option<PathBuf>, HttpClient> = HashMap::new();
         let mut caches = Vec::with_capacity(config.caches.len());
         for (id, settings) in config.policy.cache_ids().zip(&config.caches) {
-            let ca_file = trusted_file(settings);
+            let ca_file = trusted_file(settings.ca_file.as_deref());
             let client = match clients.get(&ca_file) {
                 Some(client) => client.clone(),
                 None => {
-                    let client = HttpClient::new(ca_file.as_deref())
+                    let client = HttpClient::new(ca_file.as_deref(), &Dialling::ASKING)
                         .map_err(|source| UpstreamsError::Tls { cache: settings.name.clone(), source })?;
                     clients.insert(ca_file, client.clone());
                     client
@@ -232,11 +231,6 @@ impl RemoteCache {
     pub fn health(&self) -> Health {
         *self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The bundle of certificates for a cache: its own, else the one that Nix is told to use.
-fn trusted_file(settings: &CacheSettings) -> Option<PathBuf> {
-    settings.ca_file.clone().or_else(|| std::env::var_os("NIX_SSL_CERT_FILE").map(PathBuf::from))
 }
 
 /// How long a claim need not be asked for again (design §3.10).

@@ -1,11 +1,12 @@
-//! The HTTP client for caches: connections pooled, HTTP/2 where TLS offers it, and nothing done unasked.
+//! The HTTP client: connections pooled, HTTP/2 where TLS offers it, and nothing done unasked.
 //!
 //! It follows no redirects and decodes nothing. `HTTPS_PROXY` and `NO_PROXY` are honoured for https, by a
-//! tunnel; plain http goes straight to the cache.
+//! tunnel; plain http goes straight to the server.
 
 use bytes::Bytes;
 use http::{Request, Response, Uri};
-use http_body_util::Empty;
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -28,7 +29,29 @@ use tower_service::Service;
 
 /// A client with one set of trusted certificates.
 #[derive(Clone, Debug)]
-pub struct HttpClient(Client<HttpsConnector<Dial>, Empty<Bytes>>);
+pub struct HttpClient(Client<HttpsConnector<Dial>, RequestBody>);
+
+/// What a request carries.
+pub type RequestBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+
+/// The body of a request that has none.
+pub fn no_body() -> RequestBody {
+    Empty::new().map_err(|never| match never {}).boxed_unsync()
+}
+
+/// How long a connection is waited for.
+#[derive(Clone, Copy, Debug)]
+pub struct Dialling {
+    /// To open it.
+    pub connect: Duration,
+    /// For the peer to acknowledge what was sent on it, before it is given up; the system's own time if `None`.
+    pub acknowledge: Option<Duration>,
+}
+
+impl Dialling {
+    /// For questions: one source of several, and somebody is waiting.
+    pub const ASKING: Self = Self { connect: Duration::from_secs(5), acknowledge: None };
+}
 
 /// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +80,7 @@ impl HttpClient {
     ///
     /// # Errors
     /// [`TlsError`] if there are no certificates to trust.
-    pub fn new(ca_file: Option<&Path>) -> Result<Self, TlsError> {
+    pub fn new(ca_file: Option<&Path>, dialling: &Dialling) -> Result<Self, TlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let tls = match ca_file {
             Some(path) => with_roots(provider, path)?,
@@ -68,7 +91,7 @@ impl HttpClient {
             .https_or_http()
             .enable_http1()
             .enable_http2()
-            .wrap_connector(Dial::new());
+            .wrap_connector(Dial::new(dialling));
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
@@ -82,7 +105,7 @@ impl HttpClient {
     ///
     /// # Errors
     /// Whatever keeps the head from coming: name, connection, TLS, HTTP.
-    pub async fn send(&self, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, Error> {
+    pub async fn send(&self, request: Request<RequestBody>) -> Result<Response<Incoming>, Error> {
         self.0.request(request).await
     }
 }
@@ -126,11 +149,12 @@ struct Dial {
 type Dialled = Result<TokioIo<TcpStream>, Box<dyn std::error::Error + Send + Sync>>;
 
 impl Dial {
-    fn new() -> Self {
+    fn new(dialling: &Dialling) -> Self {
         let mut http = HttpConnector::new();
         http.enforce_http(false);
         http.set_nodelay(true);
-        http.set_connect_timeout(Some(CONNECT));
+        http.set_connect_timeout(Some(dialling.connect));
+        http.set_tcp_user_timeout(dialling.acknowledge);
         Self { http, proxies: Arc::new(Matcher::from_env()) }
     }
 }
@@ -163,8 +187,10 @@ impl Service<Uri> for Dial {
     }
 }
 
-/// How long a TCP connection may take to open.
-const CONNECT: Duration = Duration::from_secs(5);
+/// The bundle of certificates to trust: the one that is given, else the one that Nix is told to use.
+pub fn trusted_file(given: Option<&Path>) -> Option<PathBuf> {
+    given.map(Path::to_owned).or_else(|| std::env::var_os("NIX_SSL_CERT_FILE").map(PathBuf::from))
+}
 
 /// Idle connections are closed before common servers close them (nginx: 75 s, many load balancers: 60 s), so
 /// that a request rarely meets a dying one.

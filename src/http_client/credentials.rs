@@ -1,7 +1,7 @@
-//! What a cache is told about who asks: a netrc file, or one line `Bearer …`.
+//! What a server is told about who asks: a netrc file, or one line `Bearer …`.
 //!
-//! Secrets come from files whose mode is checked, are sent to the cache's own origin alone, and are never
-//! logged.
+//! Secrets come from files whose mode is checked and are never logged. To send them to one origin alone is for
+//! those who ask.
 
 use base64_of::basic;
 use http::HeaderValue;
@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
-/// The `Authorization` of one cache, if it has any.
+/// The `Authorization` for one server, if it has any.
 #[derive(Clone)]
 pub struct Credentials(Option<HeaderValue>);
 
@@ -80,6 +80,21 @@ impl Credentials {
     /// The header value to send, if any.
     pub fn header(&self) -> Option<&HeaderValue> {
         self.0.as_ref()
+    }
+
+    /// A text of the server's without the secret: some servers show what they were sent.
+    pub fn withhold(&self, text: &str) -> String {
+        let mut shown = text.to_owned();
+        let header = self.0.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let Some((scheme, token)) = header.split_once(' ') else { return shown };
+        let mut secrets = vec![Zeroizing::new(token.to_owned())];
+        if scheme == "Basic" {
+            secrets.extend(base64_of::password(token));
+        }
+        for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+            shown = shown.replace(secret.as_str(), "…");
+        }
+        shown
     }
 }
 
@@ -157,6 +172,13 @@ mod base64_of {
     pub(super) fn basic(login: &str, password: &str) -> Zeroizing<String> {
         let pair = Zeroizing::new(format!("{login}:{password}"));
         Zeroizing::new(format!("Basic {}", BASE64.encode(pair.as_bytes())))
+    }
+
+    /// The password in what follows `Basic`.
+    pub(super) fn password(token: &str) -> Option<Zeroizing<String>> {
+        let pair = Zeroizing::new(BASE64.decode(token.as_bytes()).ok()?);
+        let (_, password) = std::str::from_utf8(&pair).ok()?.split_once(':')?;
+        Some(Zeroizing::new(password.to_owned()))
     }
 }
 
@@ -237,6 +259,18 @@ mod tests {
             let (_dir, path) = file("Bearer x", mode);
             assert!(matches!(Credentials::read(&path, "h"), Err(CredentialsError::Mode { .. })), "{mode:o}");
         }
+    }
+
+    #[test]
+    fn what_a_server_repeats_is_shown_without_the_secret() {
+        let (_dir, path) = file("machine h login user password hunter2", 0o600);
+        let basic = Credentials::read(&path, "h").unwrap();
+        let repeated = "Basic dXNlcjpodW50ZXIy and user:hunter2, no";
+        assert_eq!(basic.withhold(repeated), "Basic … and user:…, no");
+        let (_dir, path) = file("Bearer abc.def", 0o600);
+        let bearer = Credentials::read(&path, "h").unwrap();
+        assert_eq!(bearer.withhold("bad token abc.def"), "bad token …");
+        assert_eq!(Credentials::NONE.withhold("as it is"), "as it is");
     }
 
     #[test]
