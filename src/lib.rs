@@ -28,6 +28,7 @@ pub mod pack;
 pub mod question;
 pub mod queue;
 pub mod run;
+pub mod spool;
 pub mod state;
 pub mod status;
 pub mod store;

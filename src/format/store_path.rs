@@ -276,4 +276,6 @@ pub enum NameError {
 }
 
 #[cfg(test)]
+// Named, because the hook compiles this file from elsewhere.
+#[path = "store_path/tests.rs"]
 mod tests;
