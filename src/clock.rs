@@ -15,3 +15,9 @@ pub fn now() -> Timestamp {
     let latest = LATEST.fetch_max(seconds, Ordering::Relaxed);
     Timestamp::from_seconds(seconds).not_before(Some(Timestamp::from_seconds(latest)))
 }
+
+/// The wall clock as it is, to be compared with times of files.
+#[expect(clippy::disallowed_methods, reason = "this is the one place")]
+pub fn system_time() -> SystemTime {
+    SystemTime::now()
+}

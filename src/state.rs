@@ -12,7 +12,7 @@
 //! been lost, and is not quietly replaced.
 
 use crate::config::Mode;
-use crate::format::{KeyError, KeyName, SigningKey};
+use crate::format::{KeyError, KeyName, SigningKey, VerifyingKey};
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -44,6 +44,14 @@ pub enum StateError {
         /// What is wrong with it.
         source: KeyError,
     },
+    /// A file that should hold public keys does not.
+    #[error("{path} holds something else than public keys: {source}")]
+    Public {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: KeyError,
+    },
     /// A secret key that others can read.
     #[error("{path} has mode {mode:04o}, so others may have read the key: run `countersign key rotate`")]
     Mode {
@@ -67,6 +75,15 @@ pub enum StateError {
         /// The file.
         path: PathBuf,
     },
+}
+
+/// The public halves of the keys that countersign.
+#[derive(Clone, Debug, Default)]
+pub struct PublicKeys {
+    /// The machine key's, if it has been made.
+    pub machine: Option<VerifyingKey>,
+    /// Every key's: of both modes, and those that were rotated out.
+    pub all: Vec<VerifyingKey>,
 }
 
 impl StateDirectory {
@@ -125,6 +142,31 @@ impl StateDirectory {
             }
             read => read,
         }
+    }
+
+    /// The public halves of every key that has countersigned here.
+    ///
+    /// # Errors
+    /// [`StateError`] if one cannot be read or is none.
+    pub fn public_keys(&self) -> Result<PublicKeys, StateError> {
+        let mut all = Vec::new();
+        let mut machine = None;
+        for path in [self.public(Mode::Enforce), self.public(Mode::Observe), self.0.join("retired.pub")] {
+            let text = match std::fs::read_to_string(&path) {
+                Ok(text) => text,
+                Err(source) if source.kind() == io::ErrorKind::NotFound => continue,
+                Err(source) => return Err(StateError::Io { doing: "read", path, source }),
+            };
+            for line in text.lines().filter(|line| !line.is_empty()) {
+                let key = VerifyingKey::parse(line)
+                    .map_err(|source| StateError::Public { path: path.clone(), source })?;
+                if path == self.public(Mode::Enforce) {
+                    machine = Some(key.clone());
+                }
+                all.push(key);
+            }
+        }
+        Ok(PublicKeys { machine, all })
     }
 
     /// Replaces the key of a mode; the old public half is kept in `retired.pub`.

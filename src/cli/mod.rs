@@ -1,16 +1,21 @@
 //! The command line.
 
 mod check;
+mod claims;
 mod exit;
 mod explain;
 mod init;
 mod key;
 mod pages;
+mod push;
+mod queue;
 mod serve;
 mod status;
+mod upload;
 
 pub use check::check;
 pub use exit::Exit;
+pub use queue::{QueueCommand, Selection};
 
 use crate::config::{self, Config, Environment, LoadError, Location, Style};
 use clap::{Parser, Subcommand};
@@ -75,6 +80,40 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Sign what this machine builds, and send it to every destination.
+    ///
+    /// A process of its own: it alone reads the signing keys. `serve` starts it where destinations are configured,
+    /// unless one runs already. Takes builds from the spool, where the post-build hook leaves them. SIGTERM and
+    /// SIGINT stop it; being killed does no harm.
+    Upload {
+        /// Ends when standard input does.
+        #[arg(long, hide = true)]
+        child: bool,
+    },
+    /// Upload paths of the store now, with everything that they refer to.
+    ///
+    /// What was built here is signed; what was not goes with the signatures that it has. Nothing goes where
+    /// `packages` of the destination does not match it. Without a running uploader this process is one for as
+    /// long as it takes.
+    ///
+    /// Exit status: 0 all is there, 1 something was held back or given up.
+    Push {
+        /// Store paths or base names.
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<String>,
+        /// Only to this destination.
+        #[arg(long, value_name = "NAME")]
+        destination: Option<String>,
+        /// For programs.
+        #[arg(long)]
+        json: bool,
+    },
+    /// What waits to be uploaded, and what to do about it.
+    #[command(subcommand)]
+    Queue(QueueCommand),
+    /// Say what the caches claim of the paths on standard input, for the uploader.
+    #[command(hide = true)]
+    Claims,
     /// Print completions for a shell, to be put where it looks for them.
     #[command(hide = true)]
     Completions {
@@ -153,6 +192,15 @@ impl Arguments {
                 serve::serve(loaded, location, environment)
             }
             Command::Status { json } => status::status(config, json),
+            Command::Upload { child } => {
+                crate::telemetry::start(config.log_format);
+                upload::upload(&loaded, child)
+            }
+            Command::Push { paths, destination, json } => {
+                push::push(&loaded, &paths, destination.as_deref(), json)
+            }
+            Command::Queue(command) => queue::queue(config, &command),
+            Command::Claims => claims::claims(config),
             Command::Explain { path, json } => explain::explain(config, &path, json),
             Command::Key(KeyCommand::Rotate { .. }) => key::rotate(config),
             // The others have run without a configuration.
@@ -179,7 +227,14 @@ impl Command {
             Self::Key(KeyCommand::Public { file: Some(file) }) => key::public_of(file),
             Self::Key(KeyCommand::Rotate { file: Some(file) }) => key::succeed(file),
             Self::Man { directory } => pages::man(directory),
-            Self::Explain { .. } | Self::Key(_) | Self::Serve | Self::Status { .. } => return None,
+            Self::Claims
+            | Self::Explain { .. }
+            | Self::Key(_)
+            | Self::Push { .. }
+            | Self::Queue(_)
+            | Self::Serve
+            | Self::Status { .. }
+            | Self::Upload { .. } => return None,
         };
         Some(exit)
     }

@@ -1,10 +1,12 @@
 //! `countersign serve`.
 
+use crate::cli::upload::keep_uploading;
 use crate::cli::{Exit, fail, runtime};
 use crate::config::{self, Environment, LoadError, Loaded, Location};
 use crate::run::Running;
 use crate::upstream::Chain;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 /// Serves until a signal stops it.
 pub(super) fn serve(loaded: Loaded, location: Location, environment: Environment) -> Exit {
@@ -36,6 +38,7 @@ async fn serving(loaded: Loaded, location: Location, environment: Environment) -
         Ok(running) => running,
         Err(error) => return fail(Exit::Io, &error),
     };
+    let mut uploading = Uploading::start(&loaded);
     drop(loaded);
     for place in running.places() {
         tracing::info!(at = place, "listening");
@@ -46,16 +49,23 @@ async fn serving(loaded: Loaded, location: Location, environment: Environment) -
         match signals.next_event(&mut running).await {
             Event::Reload => {
                 notify(&[sd_notify::NotifyState::Reloading]);
-                reload(&running, &location, &environment);
+                if let Some(loaded) = reload(&running, &location, &environment) {
+                    uploading.stop().await;
+                    uploading = Uploading::start(&loaded);
+                }
                 notify(&[sd_notify::NotifyState::Ready]);
             }
             Event::Stop => {
                 tracing::info!("stopping after the answers under way");
                 notify(&[sd_notify::NotifyState::Stopping]);
                 running.stop().await;
+                uploading.stop().await;
                 return Exit::Ok;
             }
-            Event::Ended => return Exit::Io,
+            Event::Ended => {
+                uploading.stop().await;
+                return Exit::Io;
+            }
         }
     }
 }
@@ -79,19 +89,43 @@ impl Signals {
     }
 }
 
-/// Reads the configuration again; a faulty one changes nothing and says so.
-fn reload(running: &Running, location: &Location, environment: &Environment) {
+/// The uploader beside the service, where there is anything to upload to.
+struct Uploading(Option<(CancellationToken, tokio::task::JoinHandle<()>)>);
+
+impl Uploading {
+    fn start(loaded: &Loaded) -> Self {
+        Self((!loaded.config.destinations.is_empty()).then(|| {
+            let stop = CancellationToken::new();
+            (stop.clone(), tokio::spawn(keep_uploading(loaded.file.clone(), stop)))
+        }))
+    }
+
+    async fn stop(self) {
+        if let Self(Some((stop, task))) = self {
+            stop.cancel();
+            if let Err(fault) = task.await {
+                tracing::error!(%fault, "watching the uploader ended early");
+            }
+        }
+    }
+}
+
+/// Reads the configuration again and gives it back; a faulty one changes nothing and says so.
+fn reload(running: &Running, location: &Location, environment: &Environment) -> Option<Loaded> {
     match config::load(location, environment, crate::clock::now()) {
         Ok(loaded) => {
             for warning in loaded.warnings.lines() {
                 tracing::warn!("{warning}");
             }
             match running.reload(&loaded.config, loaded.file.as_deref()) {
-                Ok(()) => tracing::info!(
-                    "reloaded the configuration; `listen` and `limits.connections` need a restart"
-                ),
+                Ok(()) => {
+                    tracing::info!(
+                        "reloaded the configuration; `listen` and `limits.connections` need a restart"
+                    );
+                    return Some(loaded);
+                }
                 Err(error) => {
-                    tracing::error!(%error, "kept the old configuration: the new one cannot be used")
+                    tracing::error!(%error, "kept the old configuration: the new one cannot be used");
                 }
             }
         }
@@ -103,6 +137,7 @@ fn reload(running: &Running, location: &Location, environment: &Environment) {
         }
         Err(error) => tracing::error!(error = %Chain(&error), "kept the old configuration"),
     }
+    None
 }
 
 /// Tells systemd, where it listens (sd_notify(3)).

@@ -17,12 +17,14 @@
 mod body;
 mod directory;
 mod error;
+mod look;
 mod merge;
 mod publish;
 mod reply;
 mod server;
 
 pub use error::{PlaceError, PlaceErrorKind};
+pub use look::{There, find_nar, look};
 pub use publish::{NarFile, OurClaim, Published, publish_nar, publish_narinfo};
 
 use crate::config::{Destination, Target};

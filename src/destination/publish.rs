@@ -176,7 +176,7 @@ async fn next_step(place: &Place, name: &str, ours: &OurClaim) -> Result<Step, P
 }
 
 /// Whether the NAR that a narinfo points to is at the place, by its length.
-async fn their_nar_is_there(place: &Place, theirs: &NarInfo) -> Result<bool, PlaceError> {
+pub(super) async fn their_nar_is_there(place: &Place, theirs: &NarInfo) -> Result<bool, PlaceError> {
     let Some(name) = plain_name(&theirs.hints.url) else { return Ok(false) };
     let unpacked = (theirs.hints.compression == Compression::None).then_some(theirs.core.nar_size);
     let size = place.size(name).await?;
@@ -195,7 +195,7 @@ async fn reads_back(place: &Place, name: &str, ours: &OurClaim) -> Result<bool, 
     Ok(holds(&read, &ours.signatures))
 }
 
-fn parse(place: &Place, name: &str, found: &Found) -> Result<NarInfo, PlaceError> {
+pub(super) fn parse(place: &Place, name: &str, found: &Found) -> Result<NarInfo, PlaceError> {
     NarInfo::parse(&found.bytes, place.store_dir(), &LIMITS)
         .map_err(|error| malformed(place, name, format!("what is there is left alone: {error}")))
 }

@@ -116,6 +116,40 @@ where
     packer.finish(compression)
 }
 
+/// Hashes the NAR that `dump` writes, and keeps nothing of it: its hash and its length.
+///
+/// # Errors
+/// [`PackError`] if the dump fails or it is cancelled.
+pub fn measure<E>(
+    dump: impl FnOnce(&mut dyn Write) -> Result<(), E>,
+    cancel: &AtomicBool,
+) -> Result<(NarHash, u64), PackError>
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    struct Measure<'a>(Sha256, u64, &'a AtomicBool);
+    impl Write for Measure<'_> {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.2.load(Ordering::Relaxed) {
+                return Err(io::Error::other("cancelled"));
+            }
+            self.0.update(bytes);
+            self.1 += bytes.len() as u64;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut measure = Measure(Sha256::new(), 0, cancel);
+    match dump(&mut measure) {
+        Err(_) if cancel.load(Ordering::Relaxed) => Err(PackError::Cancelled),
+        Err(error) => Err(PackError::Dump(error.into())),
+        Ok(()) => Ok((NarHash::from_digest(measure.0.finalize().into()), measure.1)),
+    }
+}
+
 /// Packs into a new file of `directory`, which must exist. It gets its name, the last part of [`Packed::name`],
 /// when it is whole, replacing an equal one; until then it is an [`Aside`], and gone if anything fails.
 ///

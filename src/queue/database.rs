@@ -162,7 +162,14 @@ impl Queue {
     pub fn tell(&mut self, id: i64, event: Event, terms: &Terms) -> Result<Option<Row>, QueueError> {
         self.change(|transaction| {
             let Some(row) = row(transaction, id)? else { return Ok(None) };
-            let row = Row { entry: row.entry.on(event, terms), ..row };
+            let mut row = Row { entry: row.entry.on(event, terms), ..row };
+            // What it waits for may have been finished since it was looked at; nobody would wake it then.
+            if let Some(reference) = &row.entry.blocked_by
+                && let Some(found) = find(transaction, &row.destination, reference)?
+                && matches!(found.entry.state, State::Done | State::Skipped)
+            {
+                row.entry = row.entry.on(Event::Woken, terms);
+            }
             row.update(transaction)?;
             if row.entry.is_finished() {
                 wake(transaction, &row.destination, &row.path, terms)?;
@@ -278,6 +285,16 @@ impl Queue {
         })
     }
 
+    /// Whether a path is still needed here.
+    ///
+    /// # Errors
+    /// [`QueueError::Database`].
+    pub fn is_needed(&self, path: &StorePath) -> Result<bool, QueueError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM entries WHERE path = ? AND state IN ('queued', 'stored'))";
+        let read = || self.database.prepare_cached(sql)?.query_row([path.to_string()], |row| row.get(0));
+        read().map_err(|source| self.failed(source))
+    }
+
     /// What is wrong with destinations as a whole.
     ///
     /// # Errors
@@ -369,6 +386,7 @@ CREATE TABLE entries (
   CHECK ((state = 'stored') = (url IS NOT NULL))
 ) STRICT;
 CREATE INDEX entries_due ON entries (destination, state, due, id) WHERE state IN ('queued', 'stored');
+CREATE INDEX entries_path ON entries (path);
 CREATE INDEX entries_blocked ON entries (destination, blocked_by) WHERE blocked_by IS NOT NULL;
 CREATE TABLE troubles (
   destination TEXT PRIMARY KEY,

@@ -18,7 +18,7 @@
 //! past the time to give up they end in *dead*. What is not drawn changes nothing: an event that comes late,
 //! after somebody dropped or retried the entry, does no harm.
 
-use crate::format::{NarHash, StorePath};
+use crate::format::{FileHash, NarHash, StorePath};
 use crate::trust::Timestamp;
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ pub struct StoredNar {
     /// Its length, in bytes.
     pub nar_size: u64,
     /// The sha256 of the compressed file.
-    pub file_hash: NarHash,
+    pub file_hash: FileHash,
     /// Its length, in bytes.
     pub file_size: u64,
     /// Its compression, as a narinfo names it.

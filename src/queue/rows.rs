@@ -1,7 +1,7 @@
 //! Entries as rows of the database. What does not read back as what it must be is an error of the database: it
 //! was written by us alone.
 
-use crate::format::{NarHash, StorePath};
+use crate::format::{FileHash, NarHash, StorePath};
 use crate::queue::{Entry, Origin, State, StoredNar, Wish};
 use crate::trust::Timestamp;
 use rusqlite::types::Type;
@@ -46,7 +46,7 @@ impl Row {
             "stored" => State::Stored(StoredNar {
                 nar_hash: NarHash::from_digest(row.get(12)?),
                 nar_size: row.get(13)?,
-                file_hash: NarHash::from_digest(row.get(14)?),
+                file_hash: FileHash::from_digest(row.get(14)?),
                 file_size: row.get(15)?,
                 compression: row.get(16)?,
                 url: row.get(17)?,

@@ -1,5 +1,5 @@
 use super::*;
-use crate::format::NarHash;
+use crate::format::{FileHash, NarHash};
 use crate::queue::StoredNar;
 
 #[test]
@@ -169,7 +169,7 @@ fn nar() -> StoredNar {
     StoredNar {
         nar_hash: NarHash::from_digest([7; 32]),
         nar_size: 120,
-        file_hash: NarHash::from_digest([8; 32]),
+        file_hash: FileHash::from_digest([8; 32]),
         file_size: 60,
         compression: "zstd".into(),
         url: "nar/x.nar.zst".into(),

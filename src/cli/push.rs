@@ -1,0 +1,230 @@
+//! `countersign push`: paths that a person wants to be uploaded, and what became of them.
+
+use crate::cli::queue::{is_uploading, parse_path, terms};
+use crate::cli::upload::{leave_no_core, take_lock};
+use crate::cli::{Exit, fail, runtime};
+use crate::config::{Config, Loaded};
+use crate::format::StorePath;
+use crate::queue::{Event, Origin, Queue, QueueError, Row, State, Wish};
+use crate::store::{Store, StoreAddress};
+use crate::upload::Uploader;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// What became of what was pushed.
+#[derive(Debug, Default, Serialize)]
+struct Summary {
+    sent: Vec<Line>,
+    skipped: Vec<Line>,
+    held_back: Vec<Line>,
+    given_up: Vec<Line>,
+}
+
+/// One path at one destination.
+#[derive(Debug, Serialize)]
+struct Line {
+    path: String,
+    destination: String,
+    why: String,
+}
+
+/// Queues paths for every destination that they may go to, and waits until they are there or cannot go.
+pub(super) fn push(loaded: &Loaded, paths: &[String], only: Option<&str>, json: bool) -> Exit {
+    let config = &loaded.config;
+    let mut wanted = Vec::new();
+    for text in paths {
+        match parse_path(config, text) {
+            Some(path) => wanted.push(path),
+            None => return Exit::Config,
+        }
+    }
+    if only.is_some_and(|name| config.destinations.iter().all(|d| *d.name != *name))
+        || config.destinations.is_empty()
+    {
+        eprintln!("countersign: the configuration has no such destination");
+        return Exit::Config;
+    }
+    if let Err(exit) = all_valid(config, &wanted) {
+        return exit;
+    }
+    let (wishes, mut summary) = wishes(config, &wanted, only);
+    let mut queue = match queue_of(config) {
+        Ok(queue) => queue,
+        Err(exit) => return exit,
+    };
+    if let Err(error) = ask(config, &mut queue, &wishes) {
+        return fail(Exit::Io, &error);
+    }
+    let finished = if is_uploading(config) {
+        watch(&queue, &wishes)
+    } else {
+        match upload_here(loaded, &queue, &wishes) {
+            Ok(finished) => finished,
+            Err(exit) => return exit,
+        }
+    };
+    match finished {
+        Ok(rows) => {
+            for row in &rows {
+                summary.add(row);
+            }
+            summary.print(json)
+        }
+        Err(error) => fail(Exit::Io, &error),
+    }
+}
+
+fn queue_of(config: &Config) -> Result<Queue, Exit> {
+    if let Err(error) = std::fs::create_dir_all(&config.state_directory) {
+        return Err(fail(Exit::Io, &error));
+    }
+    Queue::open(&config.state_directory).map_err(|error| fail(Exit::Io, &error))
+}
+
+fn all_valid(config: &Config, paths: &[StorePath]) -> Result<(), Exit> {
+    let address = StoreAddress::of_process().map_err(|error| fail(Exit::Config, &error))?;
+    let connected = Store::connect(&address, config.store_dir.clone(), Store::PATIENCE);
+    let mut store = connected.map_err(|error| fail(Exit::Io, &error))?;
+    for path in paths {
+        if store.path_info(path).map_err(|error| fail(Exit::Io, &error))?.is_none() {
+            eprintln!("countersign: {} is not in the store", path.to_absolute_path(&config.store_dir));
+            return Err(Exit::Config);
+        }
+    }
+    Ok(())
+}
+
+/// What is wanted where, and what may not go anywhere.
+fn wishes(config: &Config, paths: &[StorePath], only: Option<&str>) -> (Vec<Wish>, Summary) {
+    let (mut wishes, mut summary) = (Vec::new(), Summary::default());
+    for destination in config.destinations.iter().filter(|d| only.is_none_or(|name| *d.name == *name)) {
+        for path in paths {
+            if destination.packages.iter().any(|glob| glob.matches(path.name())) {
+                let (destination, path) = (destination.name.clone(), path.clone());
+                wishes.push(Wish { destination, path, origin: Origin::Pushed, derivation: None });
+            } else {
+                let why = format!("no `packages` of [destinations.{}] matches it", destination.name);
+                let (path, destination) = (path.to_string(), destination.name.to_string());
+                summary.held_back.push(Line { path, destination, why });
+            }
+        }
+    }
+    (wishes, summary)
+}
+
+/// Queues them, and has those that wait for better times tried now.
+fn ask(config: &Config, queue: &mut Queue, wishes: &[Wish]) -> Result<(), QueueError> {
+    let terms = terms(config);
+    queue.ask(wishes, &terms)?;
+    for wish in wishes {
+        if let Some(row) = queue.find(&wish.destination, &wish.path)? {
+            queue.tell(row.id, Event::Retried, &terms)?;
+        }
+    }
+    Ok(())
+}
+
+/// Uploads in this process, as no other does.
+fn upload_here(
+    loaded: &Loaded,
+    queue: &Queue,
+    wishes: &[Wish],
+) -> Result<Result<Vec<Row>, QueueError>, Exit> {
+    leave_no_core().map_err(|error| fail(Exit::Io, &error))?;
+    let _lock = take_lock(&loaded.config.state_directory).map_err(|error| fail(Exit::Io, &error))?;
+    let runtime = runtime()?;
+    let _context = runtime.enter();
+    let uploader =
+        Uploader::start(&loaded.config, loaded.file.as_deref(), runtime.handle(), crate::clock::now)
+            .map_err(|error| fail(Exit::Config, &error))?;
+    let rows = watch(queue, wishes);
+    uploader.stop(Duration::from_secs(1));
+    runtime.shutdown_background();
+    Ok(rows)
+}
+
+/// Waits until each of them is finished, or waits for something that will not come by itself.
+fn watch(queue: &Queue, wishes: &[Wish]) -> Result<Vec<Row>, QueueError> {
+    let bar = ProgressBar::new(wishes.len() as u64);
+    if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}") {
+        bar.set_style(style);
+    }
+    loop {
+        let all = queue.rows(false)?;
+        let rows: HashMap<(&str, &StorePath), &Row> =
+            all.iter().map(|row| ((&*row.destination, &row.path), row)).collect();
+        let of_wishes: Vec<&Row> =
+            wishes.iter().filter_map(|w| rows.get(&(&*w.destination, &w.path)).copied()).collect();
+        let finished = of_wishes.iter().filter(|row| row.entry.is_finished()).count();
+        bar.set_position(finished as u64);
+        let left = all.iter().filter(|row| !row.entry.is_finished()).count();
+        bar.set_message(format!("{left} entries left"));
+        if of_wishes.iter().all(|row| row.entry.is_finished() || is_stuck(row, &rows)) {
+            bar.finish_and_clear();
+            return Ok(of_wishes.into_iter().cloned().collect());
+        }
+        std::thread::sleep(LOOK);
+    }
+}
+
+/// Whether an entry waits for better times: it failed, is held, or waits for one that does.
+fn is_stuck(row: &Row, rows: &HashMap<(&str, &StorePath), &Row>) -> bool {
+    let mut row = row;
+    // As many steps as there are entries: a chain of references has no circle, and this ends if it had.
+    for _ in 0..rows.len() {
+        if row.entry.state == State::Dead {
+            return true;
+        }
+        if row.entry.is_finished() || row.entry.trouble.is_empty() || row.entry.due <= crate::clock::now() {
+            return false;
+        }
+        let Some(reference) = &row.entry.blocked_by else { return true };
+        match rows.get(&(&*row.destination, reference)) {
+            Some(next) => row = next,
+            None => return false,
+        }
+    }
+    true
+}
+
+impl Summary {
+    fn add(&mut self, row: &Row) {
+        let list = match row.entry.state {
+            State::Done => &mut self.sent,
+            State::Skipped => &mut self.skipped,
+            State::Dead => &mut self.given_up,
+            State::Queued | State::Stored(_) => &mut self.held_back,
+        };
+        let (path, destination) = (row.path.to_string(), row.destination.to_string());
+        list.push(Line { path, destination, why: row.entry.trouble.clone() });
+    }
+
+    fn print(&self, json: bool) -> Exit {
+        if json {
+            match serde_json::to_string_pretty(self) {
+                Ok(text) => println!("{text}"),
+                Err(error) => return fail(Exit::Io, &error),
+            }
+        } else {
+            let Self { sent, skipped, held_back, given_up } = self;
+            for (lines, said) in [(skipped, "skipped"), (held_back, "held back"), (given_up, "given up")] {
+                for Line { path, destination, why } in lines {
+                    println!("{said:9}  {destination}  {path}: {why}");
+                }
+            }
+            println!(
+                "{} sent, {} skipped, {} held back, {} given up",
+                sent.len(),
+                skipped.len(),
+                held_back.len(),
+                given_up.len()
+            );
+        }
+        if self.held_back.is_empty() && self.given_up.is_empty() { Exit::Ok } else { Exit::Refused }
+    }
+}
+
+/// How often to look.
+const LOOK: Duration = Duration::from_millis(100);

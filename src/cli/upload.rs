@@ -1,0 +1,164 @@
+//! `countersign upload`: the uploader as a process, and the child of `serve` that is one.
+
+use crate::cli::{Exit, fail, runtime};
+use crate::config::Loaded;
+use crate::upload::{Lock, LockError, Uploader};
+use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+use std::io::Read;
+use std::path::Path;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+/// Uploads until a signal stops it; `is_child` also when its standard input ends, as it does with its parent.
+pub(super) fn upload(loaded: &Loaded, is_child: bool) -> Exit {
+    if let Err(error) = leave_no_core() {
+        return fail(Exit::Io, &error);
+    }
+    if loaded.config.destinations.is_empty() {
+        eprintln!("countersign: there is nowhere to upload to: the configuration has no [destinations.NAME]");
+        return Exit::Config;
+    }
+    if is_child && let Err(error) = end_with_parent() {
+        return fail(Exit::Io, &error);
+    }
+    let lock = match take_lock(&loaded.config.state_directory) {
+        Ok(lock) => lock,
+        Err(error @ LockError::Taken { .. }) if is_child => {
+            tracing::info!(%error, "it uploads; nothing to do here");
+            return Exit::Ok;
+        }
+        Err(error) => return fail(Exit::Io, &error),
+    };
+    let exit = match runtime() {
+        Ok(runtime) => {
+            let _context = runtime.enter();
+            match Uploader::start(&loaded.config, loaded.file.as_deref(), runtime.handle(), crate::clock::now)
+            {
+                Ok(uploader) => {
+                    for destination in &loaded.config.destinations {
+                        tracing::info!(destination = destination.name, "uploading");
+                    }
+                    let stopped = runtime.block_on(until_stopped());
+                    uploader.stop(PATIENCE);
+                    runtime.shutdown_background();
+                    stopped.map_or_else(|error| fail(Exit::Io, &error), |()| Exit::Ok)
+                }
+                Err(error) => fail(Exit::Config, &error),
+            }
+        }
+        Err(exit) => exit,
+    };
+    drop(lock);
+    exit
+}
+
+/// Takes the lock; a command that only looks holds it for an instant.
+pub(super) fn take_lock(state: &Path) -> Result<Lock, LockError> {
+    if let Err(error) = std::fs::create_dir_all(state) {
+        return Err(LockError::Io { path: state.to_owned(), source: error });
+    }
+    let mut tries = 0;
+    loop {
+        match Lock::take(state) {
+            Err(LockError::Taken { .. }) if tries < 10 => {
+                tries += 1;
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            taken => return taken,
+        }
+    }
+}
+
+/// No core file and no debugger of another user: keys pass through this process.
+pub(super) fn leave_no_core() -> std::io::Result<()> {
+    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    Ok(())
+}
+
+/// Ends this process at once when standard input does: nothing it does is lost by that.
+fn end_with_parent() -> std::io::Result<()> {
+    let watch = || {
+        let mut byte = [0];
+        while std::io::stdin().read(&mut byte).is_ok_and(|length| length > 0) {}
+        std::process::exit(i32::from(Exit::Ok.code()));
+    };
+    std::thread::Builder::new().name("parent".to_owned()).spawn(watch).map(drop)
+}
+
+async fn until_stopped() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// Keeps an uploader running beside `serve`: a child, started again when it fails, until `stop`.
+pub(super) async fn keep_uploading(file: Option<std::path::PathBuf>, stop: CancellationToken) {
+    loop {
+        let ended = run_child(file.as_deref(), &stop).await;
+        let pause = match ended {
+            _ if stop.is_cancelled() => return,
+            // Another one uploads: a unit of its own. Should that end, this one takes over.
+            Ok(status) if status.success() => LOOK_AGAIN,
+            Ok(status) => {
+                tracing::error!(%status, "the uploader ended; it is started again in {} s", RESTART.as_secs());
+                RESTART
+            }
+            Err(error) => {
+                tracing::error!(%error, "the uploader cannot be started; tried again in {} s", RESTART.as_secs());
+                RESTART
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+async fn run_child(
+    file: Option<&Path>,
+    stop: &CancellationToken,
+) -> std::io::Result<std::process::ExitStatus> {
+    let mut command = tokio::process::Command::new(std::env::current_exe()?);
+    if let Some(file) = file {
+        command.arg("--config").arg(file);
+    }
+    command.args(["upload", "--child"]).stdin(std::process::Stdio::piped()).kill_on_drop(true);
+    // Sockets handed over by systemd are not its business, nor are notifications.
+    for name in
+        ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"]
+    {
+        command.env_remove(name);
+    }
+    let mut child = command.spawn()?;
+    let input = child.stdin.take();
+    let ended = tokio::select! {
+        ended = child.wait() => return ended,
+        () = stop.cancelled() => {
+            drop(input);
+            tokio::time::timeout(PATIENCE, child.wait()).await
+        }
+    };
+    match ended {
+        Ok(ended) => ended,
+        Err(_) => {
+            child.kill().await?;
+            child.wait().await
+        }
+    }
+}
+
+/// How long a stop waits for steps under way.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Before a failed uploader is started again.
+const RESTART: Duration = Duration::from_secs(5);
+
+/// Before looking whether another uploader still runs.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);

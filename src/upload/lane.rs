@@ -1,0 +1,105 @@
+//! One destination: its entries are worked on here, and nowhere else, so that its troubles are its own.
+
+use crate::config::Destination;
+use crate::destination::{Place, PlaceError};
+use crate::format::StoreDir;
+use crate::queue::{after, back_off};
+use crate::trust::Timestamp;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// One destination and how it is.
+#[derive(Debug)]
+pub(super) struct Lane {
+    pub(super) destination: Destination,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    /// Opened and looked at; `None` until that went well.
+    place: Option<Arc<Place>>,
+    /// Entries that a thread works on.
+    busy: HashSet<i64>,
+    /// Since when it fails as a whole, how often it did, and until when it is left alone.
+    down: Option<Down>,
+}
+
+/// A destination that fails as a whole.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Down {
+    pub(super) since: Timestamp,
+    pub(super) attempts: u32,
+    pub(super) until: Timestamp,
+}
+
+impl Lane {
+    pub(super) fn new(destination: Destination) -> Self {
+        Self { destination, inner: Mutex::default() }
+    }
+
+    /// The name of the destination.
+    pub(super) fn name(&self) -> &str {
+        &self.destination.name
+    }
+
+    /// Until when it is left alone, if it is.
+    pub(super) fn paused(&self, now: Timestamp) -> Option<Timestamp> {
+        self.inner().down.map(|down| down.until).filter(|&until| now < until)
+    }
+
+    /// The destination, opened and prepared on the first use and after it failed as a whole.
+    pub(super) fn place(
+        &self,
+        store_dir: &StoreDir,
+        runtime: &tokio::runtime::Handle,
+    ) -> Result<Arc<Place>, PlaceError> {
+        if let Some(place) = &self.inner().place {
+            return Ok(Arc::clone(place));
+        }
+        let place = Arc::new(Place::open(&self.destination, store_dir)?);
+        runtime.block_on(place.prepare(true))?;
+        self.inner().place = Some(Arc::clone(&place));
+        Ok(place)
+    }
+
+    /// Picks an entry among those that no thread works on, and marks it.
+    pub(super) fn claim<E>(
+        &self,
+        pick: impl FnOnce(&HashSet<i64>) -> Result<Option<crate::queue::Row>, E>,
+    ) -> Result<Option<crate::queue::Row>, E> {
+        let mut inner = self.inner();
+        let row = pick(&inner.busy)?;
+        if let Some(row) = &row {
+            inner.busy.insert(row.id);
+        }
+        Ok(row)
+    }
+
+    /// Unmarks an entry.
+    pub(super) fn release(&self, id: i64) {
+        self.inner().busy.remove(&id);
+    }
+
+    /// It failed as a whole: it is left alone for a while, longer each time, and then opened anew.
+    pub(super) fn failed(&self, now: Timestamp, least: Duration, jitter: u32) -> Down {
+        let mut inner = self.inner();
+        inner.place = None;
+        let (since, attempts) = inner.down.map_or((now, 0), |down| (down.since, down.attempts));
+        // Threads that fail together count as one failure.
+        let together = inner.down.is_some_and(|down| now < down.until);
+        let attempts = if together { attempts } else { attempts.saturating_add(1) };
+        let down = Down { since, attempts, until: after(now, back_off(attempts, jitter).max(least)) };
+        *inner.down.insert(down)
+    }
+
+    /// It works; whether it did not before.
+    pub(super) fn works(&self) -> bool {
+        self.inner().down.take().is_some()
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,126 @@
+//! The uploader's connection to the store, and what is kept there from being collected.
+//!
+//! One connection for all, made again when it breaks. A path that is *kept* has a temporary root on it, and, where
+//! there is a spool, a link in the spool that the daemon was told of: the first protects at once, the second
+//! survives the uploader.
+
+use crate::format::derivation::Derivation;
+use crate::format::{StoreDir, StorePath};
+use crate::spool::Spool;
+use crate::store::{DerivationError, PathInfo, Store, StoreAddress, StoreError, read_derivation};
+use crate::upload::inputs::Records;
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The connection.
+#[derive(Debug)]
+pub(super) struct Link {
+    address: StoreAddress,
+    store_dir: StoreDir,
+    spool: Option<Arc<Spool>>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    store: Option<Store>,
+    kept: HashSet<StorePath>,
+}
+
+impl Link {
+    /// A connection that is made when it is first needed.
+    pub(super) fn new(address: StoreAddress, store_dir: StoreDir, spool: Option<Arc<Spool>>) -> Self {
+        Self { address, store_dir, spool, inner: Mutex::default() }
+    }
+
+    /// Where the files of a path lie.
+    pub(super) fn physical(&self, path: &StorePath) -> PathBuf {
+        self.address.physical(&self.store_dir, path)
+    }
+
+    /// Asks the store; a connection that turns out to be broken is made again, once.
+    pub(super) fn ask<T>(
+        &self,
+        question: impl Fn(&mut Store) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        let had_one = inner.store.is_some();
+        match self.try_ask(&mut inner, &question) {
+            Err(StoreError::Lost { .. } | StoreError::Unusable) if had_one => {
+                self.try_ask(&mut inner, &question)
+            }
+            answer => answer,
+        }
+    }
+
+    fn try_ask<T>(
+        &self,
+        inner: &mut Inner,
+        question: impl Fn(&mut Store) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut store = match inner.store.take().filter(Store::is_usable) {
+            Some(store) => store,
+            None => {
+                let mut store = Store::connect(&self.address, self.store_dir.clone(), Store::PATIENCE)?;
+                for path in &inner.kept {
+                    store.add_temp_root(path)?;
+                }
+                store
+            }
+        };
+        let answer = question(&mut store);
+        inner.store = Some(store).filter(Store::is_usable);
+        answer
+    }
+
+    /// Keeps a path from being collected.
+    pub(super) fn keep(&self, path: &StorePath) -> Result<(), StoreError> {
+        let fresh = self.inner.lock().unwrap_or_else(PoisonError::into_inner).kept.insert(path.clone());
+        if !fresh {
+            return Ok(());
+        }
+        // Told over a new connection, it is told twice; that does no harm.
+        self.ask(|store| store.add_temp_root(path))?;
+        let Some(spool) = &self.spool else { return Ok(()) };
+        let lasting = spool.root(&self.store_dir, path).map_err(|error| error.to_string()).and_then(|link| {
+            self.ask(|store| store.add_indirect_root(&link)).map_err(|error| error.to_string())
+        });
+        if let Err(error) = lasting {
+            tracing::warn!(%path, error, "kept from the garbage collector only as long as the uploader runs");
+        }
+        Ok(())
+    }
+
+    /// Lets a path be collected again.
+    pub(super) fn release(&self, path: &StorePath) {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).kept.remove(path);
+        if let Some(Err(error)) = self.spool.as_ref().map(|spool| spool.unroot(path)) {
+            tracing::warn!(%path, %error, "could not let it be collected");
+        }
+    }
+}
+
+impl Records for &Link {
+    fn path_info(&mut self, path: &StorePath) -> Result<Option<PathInfo>, StoreError> {
+        self.ask(|store| store.path_info(path))
+    }
+
+    fn derivation(&mut self, path: &StorePath) -> Result<Option<Derivation>, StoreError> {
+        match read_derivation(&self.physical(path), &self.store_dir) {
+            Ok(derivation) => Ok(Some(derivation)),
+            Err(error @ (DerivationError::Io { .. } | DerivationError::Parse { .. })) => {
+                tracing::debug!(%error, "a derivation cannot be read");
+                Ok(None)
+            }
+        }
+    }
+
+    fn outputs(&mut self, derivation: &StorePath) -> Result<Vec<(String, Option<StorePath>)>, StoreError> {
+        match self.ask(|store| store.derivation_outputs(derivation)) {
+            // It is gone; what its outputs were is not known.
+            Err(StoreError::Daemon { .. }) => Ok(Vec::new()),
+            answer => answer,
+        }
+    }
+}

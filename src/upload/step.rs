@@ -1,0 +1,425 @@
+//! One step of one entry: look, do one thing that may be done again, and say what happened.
+//!
+//! *Examine* what is queued: is it there already, may it go, may our key sign it; then pack it, compare its hash
+//! with the store's record, and store its NAR. *Publish* what is stored: once every reference is there, sign the
+//! store's record as it is now and put the narinfo. A path is signed only after this process hashed its bytes
+//! with the result that the store has recorded.
+
+use crate::config::{Inputs, Publish};
+use crate::crash;
+use crate::destination::{
+    NarFile, OurClaim, Place, PlaceError, PlaceErrorKind, Published, There, find_nar, look, publish_nar,
+    publish_narinfo,
+};
+use crate::format::{Core, Signature, StorePath};
+use crate::pack::{PackError, Packed, measure, pack_in};
+use crate::queue::{Event, Origin, Row, State, StoredNar, Wish};
+use crate::store::{PathInfo, StoreError, dump};
+use crate::upload::inputs;
+use crate::upload::intake::may_leave;
+use crate::upload::lane::Lane;
+use crate::upload::licence::{Circumstances, Licence, licence};
+use crate::upload::uploader::Shared;
+use std::io::Write;
+use std::path::Path;
+use std::sync::PoisonError;
+use std::time::Duration;
+
+/// Why a step was not made.
+#[derive(Debug)]
+pub(super) enum Setback {
+    /// Something about this entry; try again, not before so long.
+    Entry(String, Duration),
+    /// Something about the destination as a whole, or about this machine: no other entry of the lane would fare
+    /// better now.
+    Lane(String, Duration),
+}
+
+/// Makes one step.
+pub(super) fn step(shared: &Shared, lane: &Lane, row: &Row) -> Result<Event, Setback> {
+    let place = lane.place(&shared.store_dir, &shared.runtime).map_err(|error| as_a_whole(&error))?;
+    let Some(info) = shared.link.ask(|store| store.path_info(&row.path))? else {
+        return Ok(Event::GivenUp("it is no longer in the store: somebody deleted it".to_owned()));
+    };
+    let work = Work { shared, lane, row, place: &place, info: &info };
+    match &row.entry.state {
+        State::Queued => work.examine(),
+        State::Stored(nar) => work.publish(nar),
+        State::Done | State::Skipped | State::Dead => Ok(Event::Woken),
+    }
+}
+
+/// What a step works with.
+struct Work<'a> {
+    shared: &'a Shared,
+    lane: &'a Lane,
+    row: &'a Row,
+    place: &'a Place,
+    info: &'a PathInfo,
+}
+
+impl Work<'_> {
+    fn examine(&self) -> Result<Event, Setback> {
+        let licence = self.licence();
+        let there = self.shared.runtime.block_on(look(self.place, self.core().store_path.hash_part()))?;
+        if let Some(there) = there {
+            return self.examine_there(&there, licence);
+        }
+        if !may_leave(&self.lane.destination, &self.row.path) {
+            return self.vouched_elsewhere(Event::Held(
+                format!(
+                    "it may not leave this machine: no `packages` of [destinations.{}] matches it, and it is not there",
+                    self.lane.name()
+                ),
+                None,
+            ));
+        }
+        if let Licence::Withheld(why) = licence {
+            return Ok(Event::Held(why.to_owned(), None));
+        }
+        if let Some(unendorsed) = self.unendorsed_inputs(&licence)? {
+            return Ok(Event::Held(unendorsed, None));
+        }
+        let pack = Event::Woken;
+        match self.vouched_elsewhere(pack)? {
+            Event::Woken => self.store_nar(),
+            event => Ok(event),
+        }
+    }
+
+    /// A narinfo of the path is at the destination.
+    fn examine_there(&self, there: &There, licence: Licence) -> Result<Event, Setback> {
+        if there.narinfo.core != *self.core() {
+            return Ok(self.dissent(&there.narinfo.core, &there.narinfo.signatures));
+        }
+        let Licence::Sign(others) = licence else {
+            return match there.is_complete {
+                true => Ok(Event::Published),
+                false => self.examine_incomplete(licence),
+            };
+        };
+        if !there.is_complete {
+            return self.examine_incomplete(Licence::Sign(others));
+        }
+        // Ours beside theirs: only over bytes that were hashed here.
+        let own = &self.shared.keys.public();
+        let text = crate::format::fingerprint(&self.shared.store_dir, self.core());
+        let has = |key: &crate::format::VerifyingKey| {
+            there
+                .narinfo
+                .signatures
+                .iter()
+                .any(|s| s.key_name() == key.name() && key.verify(text.as_bytes(), s))
+        };
+        if own.iter().all(has) {
+            return Ok(Event::Published);
+        }
+        if let Some(unendorsed) = self.unendorsed_inputs(&Licence::Sign(others.clone()))? {
+            return Ok(Event::Held(unendorsed, None));
+        }
+        let Some(nar) = there.nar() else { return self.examine_incomplete(Licence::Sign(others)) };
+        let (nar_hash, nar_size) = {
+            let _permit = self.shared.packing.take();
+            measure(|out| self.dump(out), &self.shared.stopping)?
+        };
+        match self.differs(nar_hash, nar_size) {
+            Some(event) => Ok(event),
+            None => self.put_narinfo(nar, self.signed(others)?),
+        }
+    }
+
+    /// A narinfo is there, of the same core, and its NAR is not: ours takes its place, if it may go.
+    fn examine_incomplete(&self, licence: Licence) -> Result<Event, Setback> {
+        if !may_leave(&self.lane.destination, &self.row.path) {
+            return Ok(Event::Held("its narinfo is at the destination and its NAR is not".to_owned(), None));
+        }
+        match licence {
+            Licence::Withheld(why) => Ok(Event::Held(why.to_owned(), None)),
+            licence => match self.unendorsed_inputs(&licence)? {
+                Some(unendorsed) => Ok(Event::Held(unendorsed, None)),
+                None => self.store_nar(),
+            },
+        }
+    }
+
+    /// Packs the path and stores its NAR.
+    fn store_nar(&self) -> Result<Event, Setback> {
+        self.ask_references()?;
+        crash::point("references asked", &self.row.path);
+        let (packed, file) = self.pack()?;
+        crash::point("packed", &self.row.path);
+        let outcome = match self.differs(packed.nar_hash, packed.nar_size) {
+            Some(event) => Ok(event),
+            None => self.put_nar(&packed, &file),
+        };
+        match std::fs::remove_file(&file) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                tracing::warn!(file = %file.display(), %error, "could not remove a packed NAR");
+            }
+            _ => {}
+        }
+        outcome
+    }
+
+    fn pack(&self) -> Result<(Packed, std::path::PathBuf), Setback> {
+        let _permit = self.shared.packing.take();
+        let directory = self.shared.packed.as_path();
+        let compression = self.lane.destination.compression;
+        let durability = crate::aside::Durability::Unsynced;
+        Ok(pack_in(directory, |out| self.dump(out), compression, 1, durability, &self.shared.stopping)?)
+    }
+
+    fn put_nar(&self, packed: &Packed, file: &Path) -> Result<Event, Setback> {
+        if self.lane.destination.publish == Publish::Claims {
+            return Ok(Event::Held(
+                "destinations that take claims alone are not supported yet".to_owned(),
+                None,
+            ));
+        }
+        let nar = self.shared.runtime.block_on(publish_nar(self.place, packed, file))?;
+        crash::point("nar stored", &self.row.path);
+        Ok(Event::NarStored(StoredNar {
+            nar_hash: packed.nar_hash,
+            nar_size: packed.nar_size,
+            file_hash: packed.file_hash,
+            file_size: packed.file_size,
+            compression: packed.stated().as_str().into(),
+            url: nar.url().into(),
+        }))
+    }
+
+    /// Puts the narinfo of a path whose NAR is there.
+    fn publish(&self, stored: &StoredNar) -> Result<Event, Setback> {
+        if stored.nar_hash != self.core().nar_hash || stored.nar_size != self.core().nar_size {
+            // Another path came in its place since: begin anew.
+            return Ok(Event::NarLost);
+        }
+        if let Some(waiting) = self.waits_for()? {
+            return Ok(waiting);
+        }
+        let licence = self.licence();
+        if let Some(unendorsed) = self.unendorsed_inputs(&licence)? {
+            return Ok(Event::Held(unendorsed, None));
+        }
+        let signatures = match licence {
+            Licence::Withheld(why) => return Ok(Event::Held(why.to_owned(), None)),
+            Licence::Forward(signatures) => signatures,
+            Licence::Sign(others) => self.signed(others)?,
+        };
+        let StoredNar { file_hash, file_size, compression, url, .. } = stored;
+        let compression = crate::format::Compression::parse(compression);
+        let nar = find_nar(self.place, url, compression, *file_hash, *file_size);
+        match self.shared.runtime.block_on(nar)? {
+            Some(nar) => self.put_narinfo(nar, signatures),
+            None => Ok(Event::NarLost),
+        }
+    }
+
+    fn put_narinfo(&self, nar: NarFile, signatures: Vec<Signature>) -> Result<Event, Setback> {
+        let address = self.info.content_address;
+        let ours = OurClaim {
+            core: self.core().clone(),
+            nar,
+            deriver: self.info.deriver.clone(),
+            content_address: address.filter(|a| a.certifies(&self.shared.store_dir, self.core())),
+            signatures,
+        };
+        crash::point("narinfo made", &self.row.path);
+        let published = self.shared.runtime.block_on(publish_narinfo(self.place, &ours))?;
+        crash::point("narinfo stored", &self.row.path);
+        Ok(match published {
+            Published::Dissent { theirs, signatures } => self.dissent(&theirs, &signatures),
+            Published::Created
+            | Published::SignaturesAdded
+            | Published::Repointed
+            | Published::AlreadyThere => Event::Published,
+        })
+    }
+
+    /// Every reference is wanted at the destination before this path.
+    fn ask_references(&self) -> Result<(), Setback> {
+        let destination = &self.row.destination;
+        let wish = |path: &StorePath| Wish {
+            destination: destination.clone(),
+            path: path.clone(),
+            origin: Origin::Reference,
+            derivation: None,
+        };
+        let wishes: Vec<Wish> = self.references().map(wish).collect();
+        for wish in &wishes {
+            self.shared.link.keep(&wish.path)?;
+        }
+        self.shared.ask(&wishes).map_err(|error| Setback::Lane(error.to_string(), Duration::ZERO))
+    }
+
+    /// The first reference that is not there yet.
+    fn waits_for(&self) -> Result<Option<Event>, Setback> {
+        let queue_error = |error: crate::queue::QueueError| Setback::Lane(error.to_string(), Duration::ZERO);
+        for path in self.references() {
+            let found = self.shared.queue().find(&self.row.destination, path).map_err(queue_error)?;
+            let trouble = match found {
+                None => {
+                    self.ask_references()?;
+                    String::new()
+                }
+                Some(row) => match row.entry.state {
+                    State::Done | State::Skipped => continue,
+                    State::Dead => format!(", which was given up: {}", row.entry.trouble),
+                    State::Queued | State::Stored(_) if row.entry.trouble.is_empty() => String::new(),
+                    State::Queued | State::Stored(_) => format!(": {}", row.entry.trouble),
+                },
+            };
+            return Ok(Some(Event::Held(format!("it waits for {path}{trouble}"), Some(path.clone()))));
+        }
+        Ok(None)
+    }
+
+    fn references(&self) -> impl Iterator<Item = &StorePath> {
+        let own = &self.core().store_path;
+        self.core().references.iter().filter(move |path| *path != own)
+    }
+
+    /// `Skipped`, if a signer of `skip-vouched-by` vouches for this core in a source cache; else `otherwise`.
+    fn vouched_elsewhere(&self, otherwise: Event) -> Result<Event, Setback> {
+        let skipping = self.lane.destination.skip_vouched_by;
+        if skipping.is_empty() {
+            return Ok(otherwise);
+        }
+        let mut asker = self.shared.asker.lock().unwrap_or_else(PoisonError::into_inner);
+        let told =
+            asker.ask(self.row.path.hash_part()).map_err(|error| Setback::Entry(error, Duration::ZERO))?;
+        drop(asker);
+        let names: Vec<&str> =
+            skipping.iter().filter_map(|id| self.shared.policy.signer(id)).map(|s| &*s.name).collect();
+        for claim in told.iter().filter(|claim| claim.is_source && claim.is_of(self.core())) {
+            if let Some(signer) = claim.signers.iter().find(|signer| names.contains(&signer.as_str())) {
+                return Ok(Event::Skipped(format!("{signer} vouches for it in the cache {}", claim.cache)));
+            }
+        }
+        Ok(otherwise)
+    }
+
+    /// Why our key may not sign, where the inputs must be endorsed.
+    fn unendorsed_inputs(&self, licence: &Licence) -> Result<Option<String>, Setback> {
+        if self.shared.upload.inputs == Inputs::Any || !matches!(licence, Licence::Sign(_)) {
+            return Ok(None);
+        }
+        let Some(machine) = &self.shared.machine else {
+            return Ok(Some(
+                "`inputs = \"endorsed\"` needs the machine key, which does not exist yet".to_owned(),
+            ));
+        };
+        let Some(derivation) = self.row.derivation.as_ref().or(self.info.deriver.as_ref()) else {
+            return Ok(Some("the store does not say what it was built from".to_owned()));
+        };
+        let checked = inputs::check(&mut &self.shared.link, derivation, &self.shared.store_dir, machine)?;
+        Ok(checked.err().map(|unendorsed| unendorsed.to_string()))
+    }
+
+    fn licence(&self) -> Licence {
+        let own = self.shared.keys.public();
+        let circumstances = Circumstances {
+            store_dir: &self.shared.store_dir,
+            policy: &self.shared.policy,
+            own: &own,
+            machine: &self.shared.machines,
+            reported: self.row.derivation.is_some(),
+            sign_remote_builds: self.shared.upload.sign_remote_builds,
+            now: self.shared.now(),
+        };
+        licence(self.info, &circumstances)
+    }
+
+    /// Our signatures beside those that it has.
+    fn signed(&self, mut others: Vec<Signature>) -> Result<Vec<Signature>, Setback> {
+        let ours = self.shared.keys.sign(&self.shared.store_dir, self.core());
+        let ours = ours.map_err(|error| Setback::Lane(error.to_string(), Duration::ZERO))?;
+        others.retain(|other| !ours.contains(other));
+        others.extend(ours);
+        Ok(others)
+    }
+
+    fn dump(&self, mut out: &mut dyn Write) -> Result<(), crate::store::DumpError> {
+        dump(&self.shared.link.physical(&self.row.path), &mut out).map(drop)
+    }
+
+    /// The end of an entry whose bytes are not what the store recorded.
+    fn differs(&self, nar_hash: crate::format::NarHash, nar_size: u64) -> Option<Event> {
+        let core = self.core();
+        (nar_hash != core.nar_hash || nar_size != core.nar_size).then(|| {
+            Event::GivenUp(format!(
+                "its files are not what the store recorded ({nar_hash} instead of {}): run `nix-store --verify-path`, \
+                 and find out who changed them",
+                core.nar_hash
+            ))
+        })
+    }
+
+    fn dissent(&self, theirs: &Core, signatures: &[Signature]) -> Event {
+        let names: Vec<String> = signatures.iter().map(|s| s.key_name().to_string()).collect();
+        let by = if names.is_empty() { "nobody".to_owned() } else { names.join(", ") };
+        Event::GivenUp(format!(
+            "dissent: the destination has it as {}, {} bytes, signed by {by}; here it is {}, {} bytes; nothing was \
+             overwritten",
+            theirs.nar_hash,
+            theirs.nar_size,
+            self.core().nar_hash,
+            self.core().nar_size
+        ))
+    }
+
+    fn core(&self) -> &Core {
+        &self.info.core
+    }
+}
+
+/// A destination that cannot be used at all.
+fn as_a_whole(error: &PlaceError) -> Setback {
+    let least = match error.kind() {
+        PlaceErrorKind::Busy { retry_after } => retry_after.unwrap_or_default().min(LONGEST_PATIENCE),
+        _ => Duration::ZERO,
+    };
+    Setback::Lane(error.to_string(), least)
+}
+
+impl From<PlaceError> for Setback {
+    fn from(error: PlaceError) -> Self {
+        match error.kind() {
+            PlaceErrorKind::Refused(_) | PlaceErrorKind::Malformed | PlaceErrorKind::Contested => {
+                Self::Entry(error.to_string(), Duration::ZERO)
+            }
+            PlaceErrorKind::Unreachable
+            | PlaceErrorKind::TimedOut
+            | PlaceErrorKind::Credentials
+            | PlaceErrorKind::Full
+            | PlaceErrorKind::Busy { .. }
+            | PlaceErrorKind::Lost
+            | PlaceErrorKind::OtherStore
+            | PlaceErrorKind::Unsupported
+            | PlaceErrorKind::Local(_) => as_a_whole(&error),
+        }
+    }
+}
+
+impl From<StoreError> for Setback {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Connect { .. } | StoreError::Lost { .. } | StoreError::Unusable => {
+                Self::Lane(error.to_string(), Duration::ZERO)
+            }
+            other => Self::Entry(other.to_string(), Duration::ZERO),
+        }
+    }
+}
+
+impl From<PackError> for Setback {
+    fn from(error: PackError) -> Self {
+        match error {
+            PackError::File(_) => Self::Lane(format!("cannot pack it: {error}"), Duration::ZERO),
+            other => Self::Entry(format!("cannot pack it: {other}"), Duration::ZERO),
+        }
+    }
+}
+
+/// However long a destination asks for.
+const LONGEST_PATIENCE: Duration = Duration::from_secs(3600);

@@ -1,0 +1,353 @@
+//! The threads of the uploader, and what they share.
+
+use crate::config::{Config, Destination, Upload};
+use crate::crash;
+use crate::format::{StoreDir, VerifyingKey};
+use crate::queue::{Event, Queue, QueueError, Row, State, Terms, Trouble, Wish};
+use crate::spool::Spool;
+use crate::state::{StateDirectory, StateError};
+use crate::store::{AddressError, StoreAddress};
+use crate::trust::{Policy, Timestamp};
+use crate::upload::asker::Asker;
+use crate::upload::intake;
+use crate::upload::keys::{Keys, KeysError};
+use crate::upload::lane::Lane;
+use crate::upload::link::Link;
+use crate::upload::permits::Permits;
+use crate::upload::step::{Setback, step};
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Why the uploader cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A signing key.
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// The state directory.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The queue.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// Where the Nix daemon is.
+    #[error(transparent)]
+    Address(#[from] AddressError),
+    /// Something of the system.
+    #[error("cannot {doing}: {source}")]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// What went wrong.
+        source: std::io::Error,
+    },
+}
+
+/// An uploader that runs.
+#[derive(Debug)]
+pub struct Uploader {
+    shared: Arc<Shared>,
+}
+
+/// What the threads share.
+pub(super) struct Shared {
+    pub(super) upload: Upload,
+    pub(super) policy: Arc<Policy>,
+    pub(super) store_dir: StoreDir,
+    /// The machine key as it is now, and all there have been.
+    pub(super) machine: Option<VerifyingKey>,
+    pub(super) machines: Vec<VerifyingKey>,
+    pub(super) keys: Keys,
+    pub(super) link: Link,
+    pub(super) runtime: tokio::runtime::Handle,
+    pub(super) asker: Mutex<Asker>,
+    /// Where NARs are packed.
+    pub(super) packed: PathBuf,
+    pub(super) packing: Permits,
+    pub(super) stopping: AtomicBool,
+    lanes: Vec<Lane>,
+    queue: Mutex<Queue>,
+    news: (Mutex<()>, Condvar),
+    threads: AtomicUsize,
+    now: fn() -> Timestamp,
+}
+
+impl Uploader {
+    /// Starts uploading. The caller holds the [`crate::upload::Lock`]; `file` is the configuration's, for the
+    /// process that asks the caches.
+    ///
+    /// # Errors
+    /// [`StartError`] if a key may not sign, or the queue cannot be opened.
+    pub fn start(
+        config: &Config,
+        file: Option<&Path>,
+        runtime: &tokio::runtime::Handle,
+        now: fn() -> Timestamp,
+    ) -> Result<Self, StartError> {
+        let state = StateDirectory::at(config.state_directory.clone());
+        state.create()?;
+        let machines = state.public_keys()?;
+        let keys = Keys::load(&config.upload.signing_key_files, &config.policy, &machines.all)?;
+        let queue = Queue::open(state.path())?;
+        let io = |doing| move |source| StartError::Io { doing, source };
+        let packed = state.path().join("packed");
+        // What is there was left by one that was killed.
+        match std::fs::remove_dir_all(&packed) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(StartError::Io { doing: "clear the directory for packed NARs", source: error });
+            }
+            _ => std::fs::create_dir(&packed).map_err(io("make the directory for packed NARs"))?,
+        }
+        let spool = match Spool::create(&config.upload.spool_directory) {
+            Ok(spool) => Some(Arc::new(spool)),
+            Err(error) => {
+                tracing::warn!(%error, "builds that the hook reports are not seen; what is pushed is uploaded");
+                None
+            }
+        };
+        let program = std::env::current_exe().map_err(io("find this program"))?;
+        let link = Link::new(StoreAddress::of_process()?, config.store_dir.clone(), spool.clone());
+        let shared = Arc::new(Shared {
+            upload: config.upload.clone(),
+            policy: Arc::clone(&config.policy),
+            store_dir: config.store_dir.clone(),
+            machine: machines.machine,
+            machines: machines.all,
+            keys,
+            link,
+            runtime: runtime.clone(),
+            asker: Mutex::new(Asker::new(program, file)),
+            packed,
+            packing: Permits::new(config.upload.jobs.get()),
+            stopping: AtomicBool::new(false),
+            lanes: config.destinations.iter().cloned().map(Lane::new).collect(),
+            queue: Mutex::new(queue),
+            news: (Mutex::new(()), Condvar::new()),
+            threads: AtomicUsize::new(0),
+            now,
+        });
+        let uploader = Self { shared };
+        uploader.spawn("intake".to_owned(), move |shared| run_intake(shared, spool.as_deref()))?;
+        for index in 0..uploader.shared.lanes.len() {
+            for _ in 0..config.upload.jobs.get() {
+                uploader.spawn(format!("lane {index}"), move |shared| {
+                    if let Some(lane) = shared.lanes.get(index) {
+                        run_lane(shared, lane);
+                    }
+                })?;
+            }
+        }
+        Ok(uploader)
+    }
+
+    /// Stops after the steps under way, or after `patience`: being cut off does no harm.
+    pub fn stop(self, patience: Duration) {
+        self.shared.stopping.store(true, Ordering::SeqCst);
+        self.shared.tell_news();
+        let step = Duration::from_millis(20);
+        let mut waited = Duration::ZERO;
+        while self.shared.threads.load(Ordering::SeqCst) > 0 && waited < patience {
+            std::thread::sleep(step);
+            waited += step;
+        }
+    }
+
+    fn spawn(&self, name: String, work: impl FnOnce(&Shared) + Send + 'static) -> Result<(), StartError> {
+        struct Counted(Arc<Shared>);
+        impl Drop for Counted {
+            fn drop(&mut self) {
+                self.0.threads.fetch_sub(1, Ordering::SeqCst);
+            }
+        }
+        self.shared.threads.fetch_add(1, Ordering::SeqCst);
+        let counted = Counted(Arc::clone(&self.shared));
+        let spawned = std::thread::Builder::new().name(name).spawn(move || work(&counted.0));
+        spawned.map(drop).map_err(|source| StartError::Io { doing: "start a thread", source })
+    }
+}
+
+/// Takes builds from the spool until it is told to stop.
+fn run_intake(shared: &Shared, spool: Option<&Spool>) {
+    let notices = spool.map(Spool::notices);
+    let mut trouble = String::new();
+    let mut is_kept = false;
+    while !shared.is_stopping() {
+        let mut taken = 0;
+        let mut work = || {
+            if !is_kept {
+                keep_needed(shared, spool)?;
+                is_kept = true;
+            }
+            spool.map_or(Ok(0), |spool| intake::take(shared, spool))
+        };
+        match work() {
+            Ok(records) => {
+                taken = records;
+                trouble.clear();
+            }
+            Err(error) if error != trouble => {
+                tracing::warn!(error, "builds wait in the spool");
+                trouble = error;
+            }
+            Err(_) => {}
+        }
+        match (&notices, taken, trouble.is_empty()) {
+            (Some(notices), 0, true) => drop(notices.wait(LOOK)),
+            (_, 0, _) => shared.nap(LOOK),
+            _ => {}
+        }
+    }
+}
+
+/// Keeps what is still to go from being collected, and lets go what no entry knows.
+fn keep_needed(shared: &Shared, spool: Option<&Spool>) -> Result<(), String> {
+    let needed = shared.queue().needed().map_err(|error| error.to_string())?;
+    for path in &needed {
+        shared.link.keep(path).map_err(|error| error.to_string())?;
+    }
+    let Some(spool) = spool else { return Ok(()) };
+    let yesterday = Duration::from_secs(86_400);
+    let old = |since: std::time::SystemTime| since.elapsed().is_ok_and(|age| age > yesterday);
+    let rooted = spool.rooted().map_err(|error| error.to_string())?;
+    for forgotten in rooted.iter().filter(|r| old(r.since) && !needed.contains(&r.path)) {
+        spool.unroot(&forgotten.path).map_err(|error| error.to_string())?;
+    }
+    spool.sweep(crate::clock::system_time()).map(drop).map_err(|error| error.to_string())
+}
+
+/// Works on the entries of one destination until it is told to stop.
+fn run_lane(shared: &Shared, lane: &Lane) {
+    while !shared.is_stopping() {
+        let now = shared.now();
+        if lane.paused(now).is_some() {
+            shared.nap(LOOK);
+            continue;
+        }
+        match lane.claim(|busy| shared.queue().due(lane.name(), now, busy)) {
+            Ok(Some(row)) => {
+                let outcome = step(shared, lane, &row);
+                if let Err(error) = shared.settle(lane, &row, outcome) {
+                    tracing::error!(%error, "what was done could not be noted, and will be done again");
+                    shared.nap(LOOK);
+                }
+                lane.release(row.id);
+                shared.tell_news();
+            }
+            Ok(None) => shared.nap(LOOK),
+            Err(error) => {
+                tracing::error!(%error, "the queue cannot be read");
+                shared.nap(LOOK);
+            }
+        }
+    }
+}
+
+impl Shared {
+    /// The time.
+    pub(super) fn now(&self) -> Timestamp {
+        (self.now)()
+    }
+
+    /// Every destination.
+    pub(super) fn destinations(&self) -> impl Iterator<Item = &Destination> {
+        self.lanes.iter().map(|lane| &lane.destination)
+    }
+
+    /// The queue, for one question or change.
+    pub(super) fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts wishes into the queue.
+    pub(super) fn ask(&self, wishes: &[Wish]) -> Result<(), QueueError> {
+        self.queue().ask(wishes, &self.terms())?;
+        self.tell_news();
+        Ok(())
+    }
+
+    fn terms(&self) -> Terms {
+        let jitter = u32::try_from(RandomState::new().build_hasher().finish() >> 32).unwrap_or_default();
+        Terms { now: self.now(), give_up_after: self.upload.give_up_after, jitter }
+    }
+
+    /// Notes what became of a step.
+    fn settle(&self, lane: &Lane, row: &Row, outcome: Result<Event, Setback>) -> Result<(), QueueError> {
+        let terms = self.terms();
+        let event = match outcome {
+            // It was broken off by us.
+            Err(_) if self.is_stopping() => return Ok(()),
+            Ok(event) => {
+                if !matches!(event, Event::GivenUp(_)) && lane.works() {
+                    tracing::info!(destination = lane.name(), "works again");
+                    self.queue().retry_destination(lane.name(), terms.now)?;
+                }
+                event
+            }
+            Err(Setback::Entry(trouble, least)) => Event::Failed(trouble, least),
+            Err(Setback::Lane(text, least)) => {
+                let down = lane.failed(terms.now, least, terms.jitter);
+                if down.attempts == 1 {
+                    tracing::warn!(destination = lane.name(), trouble = text, "cannot upload for now");
+                }
+                let destination = lane.name().into();
+                let trouble =
+                    Trouble { destination, text: text.clone(), since: down.since, until: down.until };
+                self.queue().set_trouble(lane.name(), Some(&trouble))?;
+                Event::Failed(text, least)
+            }
+        };
+        crash::point("step made", &row.path);
+        let Some(told) = self.queue().tell(row.id, event, &terms)? else { return Ok(()) };
+        crash::point("step noted", &row.path);
+        self.log(&told, &row.entry.state);
+        if told.entry.is_finished() && !self.queue().is_needed(&told.path)? {
+            self.link.release(&told.path);
+            crash::point("let go", &row.path);
+        }
+        Ok(())
+    }
+
+    fn log(&self, row: &Row, before: &State) {
+        let (destination, path, trouble) = (&row.destination, &row.path, &row.entry.trouble);
+        match &row.entry.state {
+            State::Done => tracing::info!(%destination, %path, "uploaded"),
+            State::Skipped => tracing::info!(%destination, %path, why = trouble, "needs not go"),
+            State::Dead => tracing::error!(%destination, %path, why = trouble, "given up"),
+            State::Queued | State::Stored(_) if !trouble.is_empty() => {
+                tracing::debug!(%destination, %path, trouble, "waits");
+            }
+            state => {
+                tracing::debug!(%destination, %path, from = before.label(), to = state.label(), "a step further")
+            }
+        }
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Waits until there may be something to do.
+    fn nap(&self, most: Duration) {
+        let guard = self.news.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.is_stopping() {
+            drop(self.news.1.wait_timeout(guard, most).unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+
+    fn tell_news(&self) {
+        let _guard = self.news.0.lock().unwrap_or_else(PoisonError::into_inner);
+        self.news.1.notify_all();
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("lanes", &self.lanes).field("keys", &self.keys).finish_non_exhaustive()
+    }
+}
+
+/// How often to look where nobody tells.
+const LOOK: Duration = Duration::from_secs(1);
