@@ -268,3 +268,6 @@ pub enum FaultKind {
     #[error("an output with a fixed hash and no path")]
     Unplaced,
 }
+
+#[cfg(test)]
+mod tests;

@@ -141,3 +141,6 @@ fn percent_decoded(text: &[u8]) -> Option<Vec<u8>> {
     }
     Some(decoded)
 }
+
+#[cfg(test)]
+mod tests;

@@ -154,8 +154,12 @@ impl Store {
     /// Adds signatures to a path's record. Up to Nix 2.16 only trusted users may.
     ///
     /// # Errors
-    /// [`StoreError`] if the daemon does not answer, or refuses.
+    /// [`StoreError::NotValid`] for a path that is missing; else if the daemon does not answer, or refuses.
     pub fn add_signatures(&mut self, path: &StorePath, signatures: &[Signature]) -> Result<(), StoreError> {
+        // For a path that is not valid, the daemons of 2.8, 2.26 and 2.34 crash instead of answering.
+        if self.path_info(path)?.is_none() {
+            return Err(StoreError::NotValid { path: path.clone(), referrer: None });
+        }
         let request = Request::default()
             .number(ADD_SIGNATURES)
             .text(&path.to_absolute_path(&self.dir))

@@ -21,6 +21,8 @@ mod dump;
 mod error;
 mod exchange;
 mod path_info;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 pub use address::{AddressError, StoreAddress};

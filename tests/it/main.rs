@@ -18,6 +18,7 @@ mod leaks;
 mod odd_caches;
 mod ranges;
 mod requests;
+mod store;
 mod substitute;
 mod support;
 mod upstreams;

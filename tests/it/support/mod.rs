@@ -6,6 +6,7 @@ pub mod dirs;
 pub mod fake_cache;
 pub mod nar;
 pub mod nix;
+pub mod nix_daemon;
 pub mod party;
 pub mod proxy;
 pub mod scene;

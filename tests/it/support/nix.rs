@@ -42,12 +42,12 @@ impl Machine {
         self.dir.join("store").display().to_string()
     }
 
-    /// Runs a command to its end.
-    pub fn run(&self, command: &str, arguments: &[&str]) -> Output {
+    /// A command of this Nix, in an environment of the machine's own, on its store.
+    pub fn command(&self, command: &str) -> Command {
         let program = repository().join("target/nix").join(self.generation).join("bin").join(command);
         assert!(program.exists(), "{} is missing: run tests/install", program.display());
-        Command::new(program)
-            .args(arguments)
+        let mut command = Command::new(program);
+        command
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
             .env("HOME", self.dir.join("home"))
@@ -55,9 +55,13 @@ impl Machine {
             .env("NIX_CONF_DIR", self.dir.path())
             .env("NIX_REMOTE", self.store())
             .env("TMPDIR", std::env::temp_dir())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command to its end.
+    pub fn run(&self, command: &str, arguments: &[&str]) -> Output {
+        self.command(command).args(arguments).output().unwrap()
     }
 
     /// Runs a command that must succeed; gives what it printed.

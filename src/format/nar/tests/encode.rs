@@ -10,39 +10,37 @@ use super::*;
 /// The archive of a tree, framed by the functions under test.
 fn nar(tree: &Node) -> Vec<u8> {
     let mut out = Vec::new();
-    encode::magic(&mut out);
+    frame(&mut out, 0, encode::magic);
     node(tree, &mut out);
     out
 }
 
 fn node(tree: &Node, out: &mut Vec<u8>) {
-    let begun = out.len();
     match tree {
         Node::Directory(entries) => {
-            encode::directory_start(out);
-            assert!(out.len() - begun <= encode::FRAME_MAX);
+            frame(out, 0, encode::directory_start);
             for (name, inner) in entries {
-                let before = out.len();
-                encode::entry_start(out, name);
-                assert!(out.len() - before <= encode::FRAME_MAX + name.len());
+                frame(out, name.len(), |out| encode::entry_start(out, name));
                 node(inner, out);
-                encode::entry_end(out);
+                frame(out, 0, encode::entry_end);
             }
-            encode::directory_end(out);
+            frame(out, 0, encode::directory_end);
         }
         Node::File { executable, contents } => {
-            encode::file_start(out, *executable, contents.len() as u64);
-            assert!(out.len() - begun <= encode::FRAME_MAX);
+            let size = contents.len() as u64;
+            frame(out, 0, |out| encode::file_start(out, *executable, size));
             out.extend_from_slice(contents);
-            let before = out.len();
-            encode::file_end(out, contents.len() as u64);
-            assert!(out.len() - before <= encode::FRAME_MAX);
+            frame(out, 0, |out| encode::file_end(out, size));
         }
-        Node::Symlink(target) => {
-            encode::symlink(out, target);
-            assert!(out.len() - begun <= encode::FRAME_MAX + target.len());
-        }
+        Node::Symlink(target) => frame(out, target.len(), |out| encode::symlink(out, target)),
     }
+}
+
+/// Appends, and checks that it is no more than the promised bytes beside those of a name or target.
+fn frame(out: &mut Vec<u8>, given: usize, append: impl FnOnce(&mut Vec<u8>)) {
+    let begun = out.len();
+    append(out);
+    assert!(out.len().saturating_sub(begun) <= encode::FRAME_MAX.saturating_add(given));
 }
 
 #[test]
