@@ -37,6 +37,7 @@ impl Store {
     /// [`StoreError::Connect`] if no daemon answers; [`StoreError::Lost`] if what answers is none, or one from
     /// before Nix 2.8; [`StoreError::Daemon`] if it refuses this user.
     pub fn connect(address: &StoreAddress, dir: StoreDir, patience: Duration) -> Result<Self, StoreError> {
+        let patience = patience.min(PATIENCE_MAX);
         let stream = connect(&address.socket, patience)
             .map_err(|source| StoreError::Connect { socket: address.socket.clone(), source })?;
         Self::over(stream, dir, patience)
@@ -216,6 +217,9 @@ fn connect(socket: &Path, patience: Duration) -> io::Result<UnixStream> {
     rustix::net::connect(&stream, &address)?;
     Ok(stream.into())
 }
+
+/// Beyond this, clocks and sockets could not count any more.
+const PATIENCE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 const ADD_TEMP_ROOT: u64 = 11;
 const ADD_INDIRECT_ROOT: u64 = 12;

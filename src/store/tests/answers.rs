@@ -252,6 +252,23 @@ fn a_daemon_that_refuses_the_user() {
 }
 
 #[test]
+fn any_patience_will_do() {
+    use std::io::Write;
+    let dir = tempfile::tempdir().unwrap();
+    let address = StoreAddress { socket: dir.path().join("s"), root: None };
+    let listener = std::os::unix::net::UnixListener::bind(&address.socket).unwrap();
+    let daemon = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        stream.write_all(&welcome(0x122).0).unwrap();
+        stream
+    });
+    let dir = crate::format::StoreDir::default();
+    let store = Store::connect(&address, dir, std::time::Duration::MAX).unwrap();
+    assert_eq!(store.nix_version(), "2.8.0");
+    drop(daemon.join().unwrap());
+}
+
+#[test]
 fn nobody_at_the_socket() {
     let dir = tempfile::tempdir().unwrap();
     let address = StoreAddress { socket: dir.path().join("none"), root: None };
