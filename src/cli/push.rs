@@ -6,6 +6,7 @@ use crate::cli::{Exit, fail, runtime};
 use crate::config::{Config, Loaded};
 use crate::format::StorePath;
 use crate::queue::{Event, Origin, Queue, QueueError, Row, State, Wish};
+use crate::spool::Spool;
 use crate::store::{Store, StoreAddress};
 use crate::upload::Uploader;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -46,9 +47,11 @@ pub(super) fn push(loaded: &Loaded, paths: &[String], only: Option<&str>, json: 
         eprintln!("countersign: the configuration has no such destination");
         return Exit::Config;
     }
-    if let Err(exit) = all_valid(config, &wanted) {
-        return exit;
-    }
+    // Until the uploader keeps them itself, this connection does.
+    let _kept = match kept(config, &wanted) {
+        Ok(store) => store,
+        Err(exit) => return exit,
+    };
     let (wishes, mut summary) = wishes(config, &wanted, only);
     let mut queue = match queue_of(config) {
         Ok(queue) => queue,
@@ -65,10 +68,11 @@ pub(super) fn push(loaded: &Loaded, paths: &[String], only: Option<&str>, json: 
             Err(exit) => return exit,
         }
     };
-    match finished {
-        Ok(rows) => {
+    match finished.and_then(|rows| Ok((rows, queue.troubles()?))) {
+        Ok((rows, troubles)) => {
             for row in &rows {
-                summary.add(row);
+                let of_all = troubles.iter().find(|trouble| trouble.destination == row.destination);
+                summary.add(row, of_all.map(|trouble| trouble.text.as_str()));
             }
             summary.print(json)
         }
@@ -83,17 +87,24 @@ fn queue_of(config: &Config) -> Result<Queue, Exit> {
     Queue::open(&config.state_directory).map_err(|error| fail(Exit::Io, &error))
 }
 
-fn all_valid(config: &Config, paths: &[StorePath]) -> Result<(), Exit> {
+/// A connection that keeps these paths from being collected, all of which are in the store.
+fn kept(config: &Config, paths: &[StorePath]) -> Result<Store, Exit> {
     let address = StoreAddress::of_process().map_err(|error| fail(Exit::Config, &error))?;
     let connected = Store::connect(&address, config.store_dir.clone(), Store::PATIENCE);
     let mut store = connected.map_err(|error| fail(Exit::Io, &error))?;
+    // Where the spool is ours, they are kept longer than that: until the uploader lets them go.
+    let spool = Spool::open(&config.upload.spool_directory).ok();
     for path in paths {
+        store.add_temp_root(path).map_err(|error| fail(Exit::Io, &error))?;
+        if let Some(Ok(link)) = spool.as_ref().map(|spool| spool.root(&config.store_dir, path)) {
+            store.add_indirect_root(&link).map_err(|error| fail(Exit::Io, &error))?;
+        }
         if store.path_info(path).map_err(|error| fail(Exit::Io, &error))?.is_none() {
             eprintln!("countersign: {} is not in the store", path.to_absolute_path(&config.store_dir));
             return Err(Exit::Config);
         }
     }
-    Ok(())
+    Ok(store)
 }
 
 /// What is wanted where, and what may not go anywhere.
@@ -161,7 +172,9 @@ fn watch(queue: &Queue, wishes: &[Wish]) -> Result<Vec<Row>, QueueError> {
         bar.set_position(finished as u64);
         let left = all.iter().filter(|row| !row.entry.is_finished()).count();
         bar.set_message(format!("{left} entries left"));
-        if of_wishes.iter().all(|row| row.entry.is_finished() || is_stuck(row, &rows)) {
+        let down: Vec<Box<str>> = queue.troubles()?.into_iter().map(|trouble| trouble.destination).collect();
+        let is_down = |row: &Row| down.contains(&row.destination);
+        if of_wishes.iter().all(|row| row.entry.is_finished() || is_down(row) || is_stuck(row, &rows)) {
             bar.finish_and_clear();
             return Ok(of_wishes.into_iter().cloned().collect());
         }
@@ -190,7 +203,8 @@ fn is_stuck(row: &Row, rows: &HashMap<(&str, &StorePath), &Row>) -> bool {
 }
 
 impl Summary {
-    fn add(&mut self, row: &Row) {
+    /// Adds what became of an entry; `of_all` is what is wrong with its destination as a whole.
+    fn add(&mut self, row: &Row, of_all: Option<&str>) {
         let list = match row.entry.state {
             State::Done => &mut self.sent,
             State::Skipped => &mut self.skipped,
@@ -198,7 +212,9 @@ impl Summary {
             State::Queued | State::Stored(_) => &mut self.held_back,
         };
         let (path, destination) = (row.path.to_string(), row.destination.to_string());
-        list.push(Line { path, destination, why: row.entry.trouble.clone() });
+        let own = row.entry.trouble.as_str();
+        let why = if own.is_empty() { of_all.unwrap_or_default() } else { own };
+        list.push(Line { path, destination, why: why.to_owned() });
     }
 
     fn print(&self, json: bool) -> Exit {

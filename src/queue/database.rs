@@ -295,6 +295,15 @@ impl Queue {
         read().map_err(|source| self.failed(source))
     }
 
+    /// A number that is another one when another process changed the queue since it was last asked for.
+    ///
+    /// # Errors
+    /// [`QueueError::Database`].
+    pub fn edition(&self) -> Result<i64, QueueError> {
+        let read = self.database.pragma_query_value(None, "data_version", |row| row.get(0));
+        read.map_err(|source| self.failed(source))
+    }
+
     /// What is wrong with destinations as a whole.
     ///
     /// # Errors

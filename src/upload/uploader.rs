@@ -173,13 +173,15 @@ impl Uploader {
 fn run_intake(shared: &Shared, spool: Option<&Spool>) {
     let notices = spool.map(Spool::notices);
     let mut trouble = String::new();
-    let mut is_kept = false;
+    let mut kept = None;
     while !shared.is_stopping() {
         let mut taken = 0;
         let mut work = || {
-            if !is_kept {
-                keep_needed(shared, spool)?;
-                is_kept = true;
+            // What others put into the queue, as `push` does, is kept from now on.
+            let edition = shared.queue().edition().map_err(|error| error.to_string())?;
+            if kept != Some(edition) {
+                keep_needed(shared, spool, kept.is_none())?;
+                kept = Some(edition);
             }
             spool.map_or(Ok(0), |spool| intake::take(shared, spool))
         };
@@ -202,13 +204,13 @@ fn run_intake(shared: &Shared, spool: Option<&Spool>) {
     }
 }
 
-/// Keeps what is still to go from being collected, and lets go what no entry knows.
-fn keep_needed(shared: &Shared, spool: Option<&Spool>) -> Result<(), String> {
+/// Keeps what is still to go from being collected, and at the start lets go what no entry knows.
+fn keep_needed(shared: &Shared, spool: Option<&Spool>, is_start: bool) -> Result<(), String> {
     let needed = shared.queue().needed().map_err(|error| error.to_string())?;
     for path in &needed {
         shared.link.keep(path).map_err(|error| error.to_string())?;
     }
-    let Some(spool) = spool else { return Ok(()) };
+    let Some(spool) = spool.filter(|_| is_start) else { return Ok(()) };
     let yesterday = Duration::from_secs(86_400);
     let old = |since: std::time::SystemTime| since.elapsed().is_ok_and(|age| age > yesterday);
     let rooted = spool.rooted().map_err(|error| error.to_string())?;

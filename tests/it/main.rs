@@ -21,5 +21,6 @@ mod requests;
 mod store;
 mod substitute;
 mod support;
+mod uploads;
 mod upstreams;
 mod verdicts;

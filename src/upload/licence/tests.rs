@@ -1,6 +1,9 @@
 use super::*;
 use crate::format::{Core, KeyName, NarHash, References, SigningKey, StorePath};
-use crate::trust::{Clause, Dissent, Glob, Parts, Rule, Scope, Signer, SignerId, SignerKey, SignerSet};
+use crate::trust::{
+    Cache, Clause, Dissent, Glob, OperatorId, Parts, Role, Rule, Scope, Signer, SignerId, SignerKey,
+    SignerSet,
+};
 use std::num::NonZeroU8;
 
 #[test]
@@ -134,8 +137,15 @@ impl World {
         let parts = Parts {
             store_dir: StoreDir::default(),
             signers,
-            operators: Vec::new(),
-            caches: Vec::new(),
+            operators: vec!["nobody".into()],
+            caches: vec![Cache {
+                name: "none".into(),
+                operator: OperatorId(0),
+                role: Role::Source,
+                priority: 50,
+                accept_signers: None,
+                counts_as_operator: true,
+            }],
             rules,
             exceptions: Vec::new(),
         };

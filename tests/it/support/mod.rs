@@ -12,3 +12,4 @@ pub mod proxy;
 pub mod scene;
 pub mod service;
 pub mod tls_cache;
+pub mod uploads;
