@@ -1,6 +1,7 @@
 //! What is sent to a server: bytes or a file, in frames, with an eye on when the last one moved.
 
-use crate::destination::Body;
+use crate::destination::{Body, Patience};
+use crate::http_client::RequestBody;
 use bytes::{Bytes, BytesMut};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
@@ -10,9 +11,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use tokio::sync::mpsc;
-use tokio::time::Instant;
-
-use crate::http_client::RequestBody;
+use tokio::time::{Instant, sleep_until};
 
 /// When the last frame of a request was taken, seen from outside.
 #[derive(Clone, Debug)]
@@ -38,6 +37,28 @@ impl Pulse {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Waits for what comes of a request, as long as something moves: until `stall` has passed since the last
+    /// frame, or `answer` since the last one of all. Gives up with the words for it.
+    pub(super) async fn watch<T>(
+        &self,
+        patience: Patience,
+        work: impl Future<Output = T>,
+    ) -> Result<T, String> {
+        tokio::pin!(work);
+        loop {
+            let beat = self.last();
+            let limit = if beat.is_end { patience.answer } else { patience.stall };
+            tokio::select! {
+                done = &mut work => return Ok(done),
+                () = sleep_until(beat.at + limit) => {}
+            }
+            if self.last().at == beat.at {
+                let what = if beat.is_end { "no answer came" } else { "nothing moved" };
+                return Err(format!("{what} for {} seconds", limit.as_secs_f32()));
+            }
+        }
+    }
+
     fn beat(&self, is_end: bool, is_own_fault: bool) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) =
             Beat { at: Instant::now(), is_end, is_own_fault };
@@ -46,22 +67,17 @@ impl Pulse {
 
 /// Starts on a body: what to send, and its pulse.
 pub(super) fn begin(body: &Body) -> io::Result<(RequestBody, Pulse)> {
-    let (sender, frames) = mpsc::channel(FRAMES_AHEAD);
-    let left = match body {
-        Body::Bytes(bytes) => {
-            // There is room for it.
-            sender.try_send(Ok(bytes.clone())).unwrap_or_default();
-            bytes.len() as u64
-        }
+    let (source, left) = match body {
+        Body::Bytes(bytes) => (Source::Bytes(bytes.clone()), bytes.len() as u64),
         Body::File { path, length } => {
-            let file = File::open(path)?;
-            let length = *length;
+            let (file, length) = (File::open(path)?, *length);
+            let (sender, frames) = mpsc::channel(FRAMES_AHEAD);
             tokio::task::spawn_blocking(move || read_file(file, length, &sender));
-            length
+            (Source::File(frames), length)
         }
     };
     let pulse = Pulse::new(left == 0);
-    Ok((Frames { frames, left, pulse: pulse.clone() }.boxed_unsync(), pulse))
+    Ok((Frames { source, left, pulse: pulse.clone() }.boxed_unsync(), pulse))
 }
 
 /// Reads a file of a known length until nobody wants more of it.
@@ -76,8 +92,13 @@ fn read_file(mut file: File, mut left: u64, sender: &mpsc::Sender<io::Result<Byt
     }
 }
 
+enum Source {
+    Bytes(Bytes),
+    File(mpsc::Receiver<io::Result<Bytes>>),
+}
+
 struct Frames {
-    frames: mpsc::Receiver<io::Result<Bytes>>,
+    source: Source,
     left: u64,
     pulse: Pulse,
 }
@@ -93,9 +114,12 @@ impl http_body::Body for Frames {
         if self.left == 0 {
             return Poll::Ready(None);
         }
-        let frame = match self.frames.poll_recv(context) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(frame) => frame,
+        let frame = match &mut self.source {
+            Source::Bytes(bytes) => Some(Ok(bytes.split_to(bytes.len().min(FRAME)))),
+            Source::File(frames) => match frames.poll_recv(context) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(frame) => frame,
+            },
         };
         match frame.unwrap_or_else(|| Err(io::ErrorKind::UnexpectedEof.into())) {
             Ok(bytes) => {
@@ -120,8 +144,51 @@ impl http_body::Body for Frames {
     }
 }
 
-/// What is read from a file at once.
+/// What is read from a file, and handed on, at once.
 const FRAME: usize = 64 * 1024;
 
 /// Frames that are read ahead of the network.
 const FRAMES_AHEAD: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use tokio::time::sleep;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    /// A server that takes a frame, waits so long, and answers after another wait.
+    async fn taken(pause: Duration, answer: Duration) -> Result<Result<usize, String>, String> {
+        // No file: a thread that reads one would keep the clock from being moved on.
+        let (mut body, pulse) = begin(&Body::Bytes(vec![1; 100 * FRAME].into())).unwrap();
+        let work = async {
+            let mut taken = 0;
+            while let Some(frame) = body.frame().await {
+                taken += frame.map_err(|error| error.to_string())?.data_ref().map_or(0, Bytes::len);
+                sleep(pause).await;
+            }
+            sleep(answer).await;
+            Ok(taken)
+        };
+        pulse.watch(Patience::default(), work).await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn as_long_as_something_moves_it_may_take_for_ever() {
+        assert_eq!(taken(59 * SECOND, SECOND).await, Ok(Ok(100 * FRAME)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_stands_still_is_given_up() {
+        let words = "nothing moved for 60 seconds".to_owned();
+        assert_eq!(taken(61 * SECOND, SECOND).await, Err(words));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_waited_for_from_the_last_byte_on() {
+        assert_eq!(taken(SECOND, 118 * SECOND).await, Ok(Ok(100 * FRAME)));
+        let words = "no answer came for 120 seconds".to_owned();
+        assert_eq!(taken(SECOND, 121 * SECOND).await, Err(words));
+    }
+}

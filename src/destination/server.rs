@@ -19,7 +19,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::time::{sleep_until, timeout};
+use tokio::time::timeout;
 use url::Url;
 
 #[derive(Debug)]
@@ -198,27 +198,12 @@ impl Server {
         request: Request<RequestBody>,
         pulse: &Pulse,
     ) -> Result<Response<Incoming>, PlaceError> {
-        let sending = self.client.send(request);
-        tokio::pin!(sending);
-        loop {
-            let beat = pulse.last();
-            let patience = if beat.is_end { self.patience.answer } else { self.patience.stall };
-            tokio::select! {
-                answer = &mut sending => return answer.map_err(|error| match pulse.last().is_own_fault {
-                    true => own_fault(act, &error),
-                    false => PlaceError::transport(act, &error),
-                }),
-                () = sleep_until(beat.at + patience) => {
-                    if pulse.last().at == beat.at {
-                        let what = match beat.is_end {
-                            true => format!("no answer came for {} seconds", patience.as_secs_f32()),
-                            false => format!("nothing moved for {} seconds", patience.as_secs_f32()),
-                        };
-                        return Err(PlaceError::new(PlaceErrorKind::TimedOut, act, what));
-                    }
-                }
-            }
-        }
+        let sent = pulse.watch(self.patience, self.client.send(request)).await;
+        let answer = sent.map_err(|what| PlaceError::new(PlaceErrorKind::TimedOut, act, what))?;
+        answer.map_err(|error| match pulse.last().is_own_fault {
+            true => own_fault(act, &error),
+            false => PlaceError::transport(act, &error),
+        })
     }
 
     fn request(

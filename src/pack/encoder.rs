@@ -40,6 +40,14 @@ impl Encoder {
         Ok(Self { engine, buffer: vec![0; BUFFER] })
     }
 
+    /// How much should be pushed at once, in bytes: of a small NAR all of it, at the end.
+    pub(super) fn block(&self) -> usize {
+        match self.engine {
+            Engine::Zstd { begun: false, .. } => SMALL,
+            Engine::None | Engine::Xz(_) | Engine::Zstd { .. } => BLOCK,
+        }
+    }
+
     /// Takes bytes that are not the last.
     pub(super) fn push(&mut self, bytes: &[u8], out: &mut Output<'_>) -> Result<(), PackError> {
         match &mut self.engine {
@@ -149,6 +157,13 @@ fn xz(level: u8) -> Result<Stream, liblzma::stream::Error> {
 fn zstd(result: SafeResult) -> Result<usize, PackError> {
     result.map_err(|code| PackError::Compress(get_error_name(code)))
 }
+
+/// What is hashed and compressed at once.
+const BLOCK: usize = 1 << 20;
+
+/// What zstd compresses in one call on the thread that dumps. At 3 MB its threads cost a fifth more processor
+/// time than they save waiting; at 30 MB nothing (measured on two busy cores).
+const SMALL: usize = 4 << 20;
 
 /// The level of xz whose dictionary is the largest used.
 const XZ_USUAL: u8 = 6;

@@ -16,15 +16,16 @@
 //! |---|---|
 //! | none | 1 MiB |
 //! | zstd 1 to 5 | 20 MiB with one thread, 10 MiB for each further one |
-//! | zstd 6 to 11 | 60 MiB with one thread, 40 MiB for each further one |
-//! | zstd 12 to 19 | 130 MiB; one thread, whatever is asked for |
-//! | xz 0 to 9 | 4, 9, 17, 32, 48, 94 MiB at 5 and above |
+//! | zstd 6 to 11 | 40 MiB with one thread, 30 MiB for each further one |
+//! | zstd 12 to 19 | at most 125 MiB; one thread, whatever is asked for |
+//! | xz 0 to 9 | 5, 10, 18, 33, 49, 96 MiB at 5 and above |
 //!
 //! xz levels above 6 differ from it in the size of the dictionary alone, and would take up to 674 MiB; here they
 //! search harder in the dictionary of level 6 instead.
 //!
 //! **The same NAR gives the same file**, however many threads there are, so that what was packed twice has one
-//! name: a NAR that is larger than one block always goes through zstd's own threads.
+//! name: a NAR of more than 4 MiB always goes through zstd's own threads, and a smaller one never, for which
+//! they would cost more than they gain.
 
 mod encoder;
 mod error;
@@ -191,12 +192,13 @@ impl Packer<'_> {
             if self.cancel.load(Ordering::Relaxed) {
                 return Err(PackError::Cancelled);
             }
-            let room = BLOCK - self.block.len();
+            let limit = self.encoder.block();
+            let room = limit - self.block.len();
             let (now, later) = bytes.split_at(room.min(bytes.len()));
             self.block.extend_from_slice(now);
             bytes = later;
             // The last block is left for the end, which compresses a small NAR at once.
-            if self.block.len() == BLOCK && !bytes.is_empty() {
+            if self.block.len() == limit && !bytes.is_empty() {
                 self.pass_on()?;
             }
         }
@@ -265,7 +267,3 @@ impl Output<'_> {
         self.file.write_all(bytes).map_err(PackError::File)
     }
 }
-
-/// What is hashed and compressed at once; a NAR that fits is compressed in one call on the thread that dumps. Four
-/// of five NARs fit (a guess), and threads would cost them more than they gain.
-const BLOCK: usize = 1 << 20;

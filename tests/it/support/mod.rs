@@ -4,6 +4,7 @@ pub mod client;
 pub mod daemon;
 pub mod dirs;
 pub mod fake_cache;
+pub mod fault_server;
 pub mod nar;
 pub mod nix;
 pub mod nix_daemon;

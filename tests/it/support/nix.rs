@@ -145,6 +145,17 @@ pub struct Nginx {
 
 impl Nginx {
     pub fn serve(roots: &[&Path]) -> Self {
+        Self::start(roots, "")
+    }
+
+    /// The same, taking PUT as well.
+    pub fn take_uploads(root: &Path) -> Self {
+        let uploads =
+            "client_max_body_size 0; dav_methods PUT; create_full_put_path on; dav_access user:rw all:r;";
+        Self::start(&[root], uploads)
+    }
+
+    fn start(roots: &[&Path], more: &str) -> Self {
         let dir = Dir::new();
         // The ports are free when nginx starts, barring a stranger in between.
         let ports: Vec<u16> = roots
@@ -156,7 +167,7 @@ impl Nginx {
             .iter()
             .zip(&ports)
             .map(|(root, port)| {
-                format!("server {{ listen 127.0.0.1:{port}; root \"{}\"; }}\n", root.display())
+                format!("server {{ listen 127.0.0.1:{port}; root \"{}\"; {more} }}\n", root.display())
             })
             .collect();
         let at = dir.path().display();

@@ -1,0 +1,7 @@
+//! What this machine builds, signed and uploaded: with real Nix daemons and real destinations.
+
+mod attacks;
+mod crashes;
+mod processes;
+mod publishing;
+mod secrets;
