@@ -13,6 +13,7 @@ mod bytes;
 mod commands;
 mod conditions;
 mod examples;
+mod hook;
 mod init;
 mod leaks;
 mod odd_caches;
