@@ -153,7 +153,11 @@ fn through_the_daemon(generation: &'static str) {
     let mut command = scene.command("nix-daemon", &own, &[]);
     command.env("NIX_DAEMON_SOCKET_PATH", &socket).stdout(Stdio::null()).stderr(Stdio::null());
     let _daemon = Ended(command.spawn().unwrap());
-    while UnixStream::connect(&socket).is_err() {
+    for attempt in 0.. {
+        if UnixStream::connect(&socket).is_ok() {
+            break;
+        }
+        assert!(attempt < 3000, "the daemon of {generation} does not listen");
         std::thread::sleep(Duration::from_millis(20));
     }
     let store = format!("unix://{}?store={dir}", socket.display());

@@ -31,6 +31,7 @@ pub enum Then {
 pub const WAIT: &str = "read x; exec \"$0\"";
 
 /// Runs a shell that was given [`WAIT`]; how the program ended: its status, or `None` if it was killed.
+#[expect(clippy::zombie_processes, reason = "it is waited for below, as the tracer does it")]
 pub fn trace(mut shell: Command, mut each: impl FnMut(Stop) -> Then) -> Option<i32> {
     let mut child = shell.stdin(Stdio::piped()).spawn().unwrap();
     let main = Pid::from_raw(i32::try_from(child.id()).unwrap());
