@@ -201,7 +201,7 @@ fn somebody_elses_spool_is_refused() {
         let error = Spool::open(Path::new("/usr")).unwrap_err();
         assert!(matches!(error, SpoolError::Place(PlaceError::NotOurs { owner: 0, .. })), "{error}");
     }
-    assert!(matches!(Place::open(&scene.path(), STRANGER + 1), Err(PlaceError::NotOurs { .. })));
+    assert!(matches!(Place::open(&scene.path(), me() + 1), Err(PlaceError::NotOurs { .. })));
 }
 
 #[test]
