@@ -33,6 +33,9 @@ pub(super) struct Judge<'a> {
 pub(super) struct Judged {
     pub(super) verdict: Verdict,
     pub(super) questions: Vec<ContentQuestion>,
+    /// Whether caches are missing and an answer of theirs may still have a pinned build endorsed: its signatures
+    /// or its source may be what they bring, whatever the other claims come to.
+    pub(super) pin_open: bool,
 }
 
 impl Judged {
@@ -40,7 +43,7 @@ impl Judged {
     pub(super) fn is_final_dissent(&self) -> bool {
         match &self.verdict {
             Verdict::Refuse(reason) => {
-                matches!(reason.kind, ReasonKind::Dissent { .. } | ReasonKind::Names(_))
+                !self.pin_open && matches!(reason.kind, ReasonKind::Dissent { .. } | ReasonKind::Names(_))
             }
             Verdict::Absent | Verdict::Defer(_) | Verdict::Endorse(_) => false,
         }
@@ -49,7 +52,7 @@ impl Judged {
 
 impl From<Verdict> for Judged {
     fn from(verdict: Verdict) -> Self {
-        Self { verdict, questions: Vec::new() }
+        Self { verdict, questions: Vec::new(), pin_open: false }
     }
 }
 
@@ -74,6 +77,7 @@ impl<'a> Judge<'a> {
     /// The verdict: a pinned build by its exception's rule, else every claim by its own name's.
     pub(super) fn judge(&self) -> Judged {
         let mut deferred: Option<Judged> = None;
+        let mut pin_open = false;
         for (exception, rule) in self.pins() {
             let Subject::Pinned { path, nar_hash } = &exception.subject else { continue };
             let of_pin =
@@ -82,6 +86,7 @@ impl<'a> Judge<'a> {
             if !weighed.iter().any(|w| w.live) && !self.could_bring(rule, path.name()) {
                 continue;
             }
+            pin_open |= !self.missing.is_empty();
             let judged = self.judge_claims(&weighed);
             match judged.verdict {
                 Verdict::Endorse(_) => return judged,
@@ -92,7 +97,7 @@ impl<'a> Judge<'a> {
                 Verdict::Absent | Verdict::Refuse(_) => {}
             }
         }
-        let judged = self.judge_claims(&self.weighed(None));
+        let judged = Judged { pin_open, ..self.judge_claims(&self.weighed(None)) };
         match (&judged.verdict, deferred) {
             (Verdict::Endorse(_), _) | (_, None) => judged,
             // What the pin waits for is told, whatever noise makes of the rest.
@@ -313,7 +318,7 @@ impl<'a> Judge<'a> {
         let (core, _, rule) =
             certified.iter().find(|(core, ..)| questions.iter().any(|q| q.core == **core))?;
         let reason = self.reason(Some(core.store_path.name()), Some(rule), ReasonKind::BytesUnchecked);
-        Some(Judged { verdict: Verdict::Defer(reason), questions })
+        Some(Judged { verdict: Verdict::Defer(reason), questions, pin_open: false })
     }
 
     /// What observe mode serves: the core of the best-priority cache whose claim one allowed signature, or

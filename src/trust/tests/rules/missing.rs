@@ -178,3 +178,16 @@ fn a_pinned_build_that_a_missing_cache_could_bring_defers() {
     case(pinned.clone()).refuses("dissent");
     case(pinned).silent("c").defers("no-claim");
 }
+
+/// The order of answers must not matter: a pinned build may lack no more than a source, which the rules' dissent
+/// knows nothing of.
+#[test]
+fn dissent_is_not_final_while_a_pinned_build_may_still_find_a_source() {
+    let lab = Lab::of("p q", "a w").witness().cache("c").rule(needs(1, "p q").called("all"));
+    let case = |lab: &Lab| lab.ask().says("a", other().signed("p-1")).says("w", hello().signed("q-1"));
+    assert!(case(&lab).pending("c").is_settled());
+    let pinned = lab.pin(&hello(), "all", i64::MAX);
+    assert!(!case(&pinned).pending("c").is_settled());
+    case(&pinned).says("c", hello()).endorses(&hello());
+    case(&pinned).silent("c").refuses("dissent");
+}
