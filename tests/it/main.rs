@@ -21,6 +21,7 @@ mod packing;
 mod ranges;
 mod requests;
 mod store;
+mod served;
 mod substitute;
 mod support;
 mod uploader;

@@ -1,6 +1,6 @@
 //! A plain HTTP client that says exactly what came back, also when it was cut.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -56,6 +56,34 @@ pub fn request(port: u16, method: &str, path: &str, headers: &[(&str, &str)]) ->
     }
     head.push_str("\r\n");
     parse(&raw(port, head.as_bytes()))
+}
+
+/// A connection that is kept for many requests.
+#[derive(Debug)]
+pub struct Session {
+    port: u16,
+    stream: BufReader<TcpStream>,
+}
+
+impl Session {
+    pub fn open(port: u16) -> Self {
+        Self { port, stream: BufReader::new(open(port, b"")) }
+    }
+
+    /// GET, with a Content-Length in the response.
+    pub fn get(&mut self, path: &str) -> Reply {
+        let head = format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\n\r\n", self.port);
+        self.stream.get_mut().write_all(head.as_bytes()).unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            assert!(self.stream.read_until(b'\n', &mut head).unwrap() > 0, "the connection was closed");
+        }
+        let mut reply = parse(&head);
+        let length = reply.header("content-length").expect("a length").parse().unwrap();
+        reply.body.resize(length, 0);
+        self.stream.read_exact(&mut reply.body).unwrap();
+        reply
+    }
 }
 
 /// A connection on which these bytes were sent.
