@@ -5,6 +5,7 @@
 //! observe.sec   the same for observe mode, so that what was only observed is never trusted later
 //! machine.pub   its public half, and observe.pub: what nix.conf must trust
 //! retired.pub   public halves of keys that were rotated out, one per line, newest last
+//! version       the number of this layout
 //! ```
 //!
 //! A key is made on the first start under a random name, written beside its place, synced and linked there,
@@ -19,6 +20,8 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
+mod version;
+
 /// The directory where the service keeps what must outlive it.
 #[derive(Clone, Debug)]
 pub struct StateDirectory(PathBuf);
@@ -27,7 +30,7 @@ pub struct StateDirectory(PathBuf);
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// Something in the directory cannot be read or written.
-    #[error("cannot {doing} {path}: {source}")]
+    #[error("cannot {doing} {path}: {source}{}", what_to_do(.source))]
     Io {
         /// What was being done.
         doing: &'static str,
@@ -69,6 +72,18 @@ pub enum StateError {
         /// The file.
         path: PathBuf,
     },
+    /// A newer program has laid out the directory in another way.
+    #[error(
+        "{path} was last used by a newer countersign: its layout is {found:?}, and this program knows up to {}; use the \
+         newer program, or name another `state-directory`",
+        version::LAYOUT
+    )]
+    Newer {
+        /// The directory.
+        path: PathBuf,
+        /// What its mark says.
+        found: String,
+    },
     /// No key has been made yet.
     #[error("{path} does not exist yet: it is made when `countersign serve` first starts")]
     NoKey {
@@ -84,6 +99,20 @@ pub struct PublicKeys {
     pub machine: Option<VerifyingKey>,
     /// Every key's: of both modes, and those that were rotated out.
     pub all: Vec<VerifyingKey>,
+}
+
+/// What helps against an error that the directory's surroundings cause.
+fn what_to_do(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "; run this as the user that `serve` runs as, or see `state-directory`"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => "; `state-directory` must lie where it can be written",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "; make room and try again: nothing was changed"
+        }
+        _ => "",
+    }
 }
 
 impl StateDirectory {
@@ -116,14 +145,20 @@ impl StateDirectory {
     /// # Errors
     /// [`StateError`] if it cannot be read or made, was lost, or is open to others.
     pub fn countersigning_key(&self, mode: Mode) -> Result<SigningKey, StateError> {
-        match self.existing_key(mode) {
+        let key = match self.existing_key(mode) {
             Err(StateError::NoKey { .. }) => {
                 self.create()?;
                 self.make_key(mode)?;
-                self.existing_key(mode)
+                self.existing_key(mode)?
             }
-            read => read,
+            read => read?,
+        };
+        if std::fs::read_to_string(self.public(mode)).ok() != Some(public_line(&key)) {
+            // What a start or a rotation that was cut short left; without it a lost key would not be noticed.
+            self.publish(mode, &key).unwrap_or_default();
         }
+        self.mark_version();
+        Ok(key)
     }
 
     /// The same, never made.
@@ -131,6 +166,7 @@ impl StateDirectory {
     /// # Errors
     /// [`StateError::NoKey`] if there has never been one, else as [`Self::countersigning_key`].
     pub fn existing_key(&self, mode: Mode) -> Result<SigningKey, StateError> {
+        self.check_version()?;
         let path = self.secret(mode);
         match read_secret_key(&path) {
             Err(StateError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
@@ -174,24 +210,34 @@ impl StateDirectory {
     /// # Errors
     /// [`StateError::Io`] if something cannot be written; the old key is then still in place.
     pub fn rotate(&self, mode: Mode) -> Result<SigningKey, StateError> {
+        self.check_version()?;
         self.create()?;
-        let public = self.public(mode);
-        if let Ok(old) = std::fs::read_to_string(&public) {
-            self.retire(old.trim_end())?;
-        }
-        let fresh = write_beside(&self.secret(mode), &random_key(mode)?.to_secret_text())?;
-        rename(&fresh, &self.secret(mode))?;
-        let key = read_secret_key(&self.secret(mode))?;
-        self.publish(mode, &key)?;
-        Ok(key)
+        // All that may fail for want of room comes before the first step that cannot be undone.
+        let key = random_key(mode)?;
+        let secret = write_beside(&self.secret(mode), &key.to_secret_text())?;
+        let prepared = self.write_public(mode, &key).and_then(|public| {
+            match std::fs::read_to_string(self.public(mode)) {
+                Ok(old) => self.retire(old.trim_end()).map(|()| public),
+                Err(_) => Ok(public),
+            }
+        });
+        let public = prepared.inspect_err(|_| std::fs::remove_file(&secret).unwrap_or_default())?;
+        rename(&secret, &self.secret(mode))?;
+        rename(&public, &self.public(mode))?;
+        read_secret_key(&self.secret(mode))
     }
 
     fn retire(&self, public: &str) -> Result<(), StateError> {
         let path = self.0.join("retired.pub");
         let append = || {
             let mut file = OpenOptions::new().append(true).create(true).mode(0o644).open(&path)?;
-            writeln!(file, "{public}")?;
-            file.sync_all()
+            let length = file.metadata()?.len();
+            let written = writeln!(file, "{public}").and_then(|()| file.sync_all());
+            if written.is_err() {
+                // Half a line would spoil the next one.
+                file.set_len(length)?;
+            }
+            written
         };
         append().map_err(|source| StateError::Io { doing: "write", path: path.clone(), source })
     }
@@ -213,14 +259,18 @@ impl StateDirectory {
     }
 
     fn publish(&self, mode: Mode, key: &SigningKey) -> Result<(), StateError> {
-        let place = self.public(mode);
-        let fresh = write_beside(&place, &format!("{}\n", key.verifying_key()))?;
+        rename(&self.write_public(mode, key)?, &self.public(mode))
+    }
+
+    /// The public half in a new file beside its place, for all to read.
+    fn write_public(&self, mode: Mode, key: &SigningKey) -> Result<PathBuf, StateError> {
+        let fresh = write_beside(&self.public(mode), &public_line(key))?;
         std::fs::set_permissions(&fresh, Permissions::from_mode(0o644)).map_err(|source| StateError::Io {
             doing: "write",
             path: fresh.clone(),
             source,
         })?;
-        rename(&fresh, &place)
+        Ok(fresh)
     }
 
     fn secret(&self, mode: Mode) -> PathBuf {
@@ -230,6 +280,10 @@ impl StateDirectory {
     fn public(&self, mode: Mode) -> PathBuf {
         self.0.join(format!("{}.pub", stem(mode)))
     }
+}
+
+fn public_line(key: &SigningKey) -> String {
+    format!("{}\n", key.verifying_key())
 }
 
 fn stem(mode: Mode) -> &'static str {
@@ -301,7 +355,9 @@ fn random<const N: usize>() -> Result<Zeroizing<[u8; N]>, StateError> {
 
 /// Writes `text` to a new file beside `place`, for us alone to read, and syncs it.
 fn write_beside(place: &Path, text: &str) -> Result<PathBuf, StateError> {
-    let fresh = place.with_extension(format!("new.{}", std::process::id()));
+    let mut fresh = place.as_os_str().to_owned();
+    fresh.push(format!(".new.{}", std::process::id()));
+    let fresh = PathBuf::from(fresh);
     let write = || {
         std::fs::remove_file(&fresh)
             .or_else(|e| if e.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(e) })?;
@@ -309,7 +365,10 @@ fn write_beside(place: &Path, text: &str) -> Result<PathBuf, StateError> {
         file.write_all(text.as_bytes())?;
         file.sync_all()
     };
-    write().map_err(|source| StateError::Io { doing: "write", path: fresh.clone(), source })?;
+    write().map_err(|source| {
+        std::fs::remove_file(&fresh).unwrap_or_default();
+        StateError::Io { doing: "write", path: fresh.clone(), source }
+    })?;
     Ok(fresh)
 }
 

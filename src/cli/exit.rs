@@ -1,5 +1,7 @@
 //! What a command tells the one who started it (design §9).
 
+use crate::run::StartError;
+use crate::state::StateError;
 use std::process::ExitCode;
 
 /// How a command ended.
@@ -30,5 +32,18 @@ impl Exit {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit.code())
+    }
+}
+
+impl From<&StateError> for Exit {
+    /// A directory of a newer program is a matter of which one is named; all else is of files.
+    fn from(error: &StateError) -> Self {
+        if matches!(error, StateError::Newer { .. }) { Self::Config } else { Self::Io }
+    }
+}
+
+impl From<&StartError> for Exit {
+    fn from(error: &StartError) -> Self {
+        if let StartError::State(state) = error { state.into() } else { Self::Io }
     }
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 pub(super) fn public(config: &Config) -> Exit {
     match state(config).existing_key(config.mode) {
         Ok(key) => print_public(&key),
-        Err(error) => fail(Exit::Io, &error),
+        Err(error) => fail(Exit::from(&error), &error),
     }
 }
 
@@ -54,7 +54,7 @@ pub(super) fn rotate(config: &Config) -> Exit {
             eprintln!("  3. restart nix-daemon");
             print_public(&key)
         }
-        Err(error) => fail(Exit::Io, &error),
+        Err(error) => fail(Exit::from(&error), &error),
     }
 }
 

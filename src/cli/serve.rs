@@ -36,7 +36,7 @@ async fn serving(loaded: Loaded, location: Location, environment: Environment) -
     };
     let mut running = match Running::start(&loaded.config, loaded.file.as_deref()).await {
         Ok(running) => running,
-        Err(error) => return fail(Exit::Io, &error),
+        Err(error) => return fail(Exit::from(&error), &error),
     };
     let mut uploading = Uploading::start(&loaded);
     drop(loaded);

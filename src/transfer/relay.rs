@@ -109,6 +109,11 @@ impl Relay {
                     }
                     return Some(bytes);
                 }
+                Err(TransferError::Interrupted(Interrupted::Spool(error))) => {
+                    // Our own fault: another source would end the same.
+                    tracing::error!(in_directory = %self.spool, %error, "cannot spool a NAR, so it is not served");
+                    return None;
+                }
                 Err(error) => Self::note(cache, offer, &error),
             }
         }

@@ -5,6 +5,7 @@
 
 use crate::transfer::fetch::Interrupted;
 use crate::transfer::transfer::{Transfer, TransferError};
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -61,6 +62,13 @@ impl Spool {
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path).await?;
         tokio::fs::remove_file(&path).await?;
         Ok(file)
+    }
+}
+
+impl fmt::Display for Spool {
+    /// Where it is.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.directory.display())
     }
 }
 

@@ -25,7 +25,11 @@ pub struct Daemon {
 
 impl Daemon {
     pub fn start(dir: &Dir, config: &str) -> Self {
-        let mut command = countersign(dir, &["serve", "--config", config]);
+        Self::start_as(countersign(dir, &["serve", "--config", config]))
+    }
+
+    /// Starts `serve` by a command of the test's own.
+    pub fn start_as(mut command: Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let line = next_line_with(&mut log, "listening");

@@ -5,6 +5,7 @@ pub mod daemon;
 pub mod dirs;
 pub mod fake_cache;
 pub mod fault_server;
+pub mod namespace;
 pub mod nar;
 pub mod nix;
 pub mod nix_daemon;

@@ -1,6 +1,8 @@
 //! Outside conditions: what is missing, lost or taken is said in a clear sentence, with the right exit code, and
 //! nothing is lost.
 
+mod state;
+
 use crate::support::dirs::Dir;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
