@@ -6,7 +6,7 @@
 
 use crate::format::fingerprint::fingerprint;
 use crate::format::narinfo::Printed;
-use crate::format::{Compression, HashPart, NarHash, SigningKey, StoreDir};
+use crate::format::{Compression, HashPart, NarHash, NixHash, SigningKey, StoreDir};
 use crate::trust::{Basis, Endorsed};
 
 /// The narinfo of an endorsed path, with the countersignature last.
@@ -24,8 +24,10 @@ pub fn render(endorsed: &Endorsed, store_dir: &StoreDir, key: Option<&SigningKey
         core,
         url: &nar_url(core.store_path.hash_part(), &core.nar_hash),
         compression: &Compression::None,
-        file_hash: None,
-        file_size: None,
+        // The file that we serve is the NAR itself. Up to 2.34 `nix store sign` dies of an assertion without these
+        // (libstore/nar-info.cc, `NarInfo::to_string`), and a dry run tells of a download of 0 bytes.
+        file_hash: Some(NixHash::Sha256(*core.nar_hash.digest())),
+        file_size: Some(core.nar_size),
         deriver: endorsed.deriver(),
         system: None,
         signatures: &signatures,

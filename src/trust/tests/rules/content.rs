@@ -170,8 +170,24 @@ fn the_answer_is_printed_from_checked_fields_with_the_countersignature_last() {
     let names: Vec<&str> = answer.lines().map(|line| line.split(' ').next().unwrap()).collect();
     assert_eq!(
         names,
-        ["StorePath:", "URL:", "Compression:", "NarHash:", "NarSize:", "References:", "Sig:", "Sig:", "Sig:"]
+        [
+            "StorePath:",
+            "URL:",
+            "Compression:",
+            "FileHash:",
+            "FileSize:",
+            "NarHash:",
+            "NarSize:",
+            "References:",
+            "Sig:",
+            "Sig:",
+            "Sig:"
+        ]
     );
+    let value =
+        |name: &str| answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).unwrap();
+    assert_eq!(value("FileHash"), value("NarHash"), "the file is the NAR");
+    assert_eq!(value("FileSize"), value("NarSize"));
     let signers: Vec<&str> =
         answer.lines().filter_map(|l| l.strip_prefix("Sig: ")?.split(':').next()).collect();
     assert_eq!(signers, ["p-1", "q-1", "machine-1"]);
