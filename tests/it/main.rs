@@ -10,6 +10,7 @@
 
 mod attacks;
 mod bytes;
+mod clients;
 mod commands;
 mod conditions;
 mod examples;

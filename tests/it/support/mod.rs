@@ -11,6 +11,7 @@ pub mod nix;
 pub mod nix_daemon;
 pub mod party;
 pub mod proxy;
+pub mod recorder;
 pub mod scene;
 pub mod service;
 pub mod tls_cache;
