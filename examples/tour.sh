@@ -37,18 +37,8 @@ echo "bob:   $(<"$dir/made/two.pub")"
 say "2. Bob's key is stolen. The thief's cache claims other contents for ${leaf#/nix/store/}, validly signed."
 cp -r "$dir/made/zstd" "$dir/stolen"
 hash=${leaf#/nix/store/} hash=${hash%%-*}
-narinfo=$dir/stolen/$hash.narinfo
-forged=sha256:$(printf '0%.0s' {1..51})1
-size=$(sed -n 's/^NarSize: //p' "$narinfo")
-references=$(sed -n 's/^References: //p' "$narinfo" | tr ' ' '\n' | sed '/^$/d; s|^|/nix/store/|' | LC_ALL=C sort | paste -sd,)
-printf '1;%s;%s;%s;%s' "$leaf" "$forged" "$size" "$references" >"$dir/fingerprint"
-# An Ed25519 secret key as openssl wants it (RFC 8410): a fixed head and the 32 bytes of the seed.
-{ printf '\x30\x2e\x02\x01\x00\x30\x05\x06\x03\x2b\x65\x70\x04\x22\x04\x20'
-  cut -d: -f2 "$dir/made/two.sec" | base64 -d | head -c 32; } >"$dir/key.der"
-openssl pkey -inform DER -in "$dir/key.der" -out "$dir/key.pem"
-signature=$(openssl pkeyutl -sign -rawin -inkey "$dir/key.pem" -in "$dir/fingerprint" | base64 -w0)
-sed -i "s|^NarHash: .*|NarHash: $forged|; s|^Sig: .*|Sig: two-1:$signature|" "$narinfo"
-grep -E '^(NarHash|Sig)' "$narinfo"
+tests/nix/forge "$dir/stolen" "$leaf" "$(head -n 1 "$dir/made/paths")" "$dir/made/two.sec"
+grep -E '^(NarHash|Sig)' "$dir/stolen/$hash.narinfo"
 
 # nginx as three caches, on ports that are free now.
 ports=()

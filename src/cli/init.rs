@@ -10,9 +10,9 @@ use crate::init::{Entry, LARGEST, Netrc, NixConf, NixConfError, Plan, Word, draf
 use crate::trust::Timestamp;
 use crate::upstream::{NetrcEntry, is_open_to_others, netrc_entry};
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -24,7 +24,8 @@ pub(super) struct Options {
     /// Without it $NIX_CONF_DIR/nix.conf, else /etc/nix/nix.conf; if that is not there, Nix's defaults.
     #[arg(long, value_name = "FILE")]
     nix_conf: Option<PathBuf>,
-    /// Where to write the draft, instead of to the standard output. An existing file is left alone.
+    /// Where to write the draft, instead of to the standard output. An existing file is left alone; a missing
+    /// directory is made.
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     /// Replace the output file if it exists.
@@ -189,6 +190,10 @@ fn prove(text: &str, now: Timestamp) -> Result<(), Exit> {
 
 /// Writes the whole file or nothing, for all to read: there is no secret in it.
 fn write(place: &Path, text: &str, replace: bool) -> io::Result<()> {
+    let parent = place.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(parent) = parent {
+        DirBuilder::new().recursive(true).mode(0o755).create(parent)?;
+    }
     let mut fresh = place.as_os_str().to_owned();
     fresh.push(format!(".new.{}", std::process::id()));
     let fresh = PathBuf::from(fresh);
@@ -208,7 +213,6 @@ fn write(place: &Path, text: &str, replace: bool) -> io::Result<()> {
     // After a rename it is gone already.
     std::fs::remove_file(&fresh).unwrap_or_default();
     result?;
-    let parent = place.parent().filter(|parent| !parent.as_os_str().is_empty());
     File::open(parent.unwrap_or_else(|| Path::new(".")))?.sync_all()
 }
 

@@ -1,9 +1,10 @@
 //! `countersign key public|generate|rotate`.
 
 use crate::cli::{Exit, fail, state};
-use crate::config::{Config, Mode};
+use crate::config::{Config, Listen, Mode};
 use crate::format::{KeyName, SigningKey};
 use crate::state::{generate_key, read_secret_key, write_new_secret_key};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 /// Prints the key that the configured mode countersigns with.
@@ -11,6 +12,51 @@ pub(super) fn public(config: &Config) -> Exit {
     match state(config).existing_key(config.mode) {
         Ok(key) => print_public(&key),
         Err(error) => fail(Exit::from(&error), &error),
+    }
+}
+
+/// Prints the lines of nix.conf that have Nix ask us and trust the key of the configured mode, and nothing else.
+pub(super) fn nix_conf(config: &Config) -> Exit {
+    let Some(address) = config.listen.iter().find_map(address) else {
+        eprintln!(
+            "countersign: `listen` has no IP address with a port of its own, and Nix asks nothing else"
+        );
+        return Exit::Config;
+    };
+    match state(config).existing_key(config.mode) {
+        Ok(key) => {
+            let effect = match config.mode {
+                Mode::Enforce => "Nothing else is asked or trusted: this overrides what stands above.",
+                Mode::Observe => {
+                    "Observing only; enforce mode has another key. This overrides what stands above."
+                }
+            };
+            // The file that this is put at the end of may lack the end of its last line.
+            println!("\n# Countersign. {effect}");
+            println!("substituters = http://{address}");
+            println!("trusted-public-keys = {}", key.verifying_key());
+            println!("require-sigs = true");
+            println!("# Asking again costs next to nothing, and verdicts change.");
+            println!("narinfo-cache-negative-ttl = 0");
+            println!("narinfo-cache-positive-ttl = 300");
+            Exit::Ok
+        }
+        Err(error) => fail(Exit::Io, &error),
+    }
+}
+
+/// Where Nix on this machine reaches us.
+fn address(listen: &Listen) -> Option<SocketAddr> {
+    match listen {
+        Listen::Tcp(address) if address.port() != 0 => {
+            let loopback = match address.ip() {
+                IpAddr::V4(ip) if ip.is_unspecified() => Some(Ipv4Addr::LOCALHOST.into()),
+                IpAddr::V6(ip) if ip.is_unspecified() => Some(Ipv6Addr::LOCALHOST.into()),
+                _ => None,
+            };
+            Some(SocketAddr::new(loopback.unwrap_or_else(|| address.ip()), address.port()))
+        }
+        Listen::Tcp(_) | Listen::Unix(_) => None,
     }
 }
 
@@ -110,6 +156,21 @@ fn print_public(key: &SigningKey) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nix_is_told_an_address_that_it_can_reach() {
+        let told = |text: &str| address(&Listen::Tcp(text.parse().unwrap())).map(|a| a.to_string());
+        for (listen, address) in [
+            ("127.0.0.1:8419", Some("127.0.0.1:8419")),
+            ("192.0.2.7:80", Some("192.0.2.7:80")),
+            ("0.0.0.0:8419", Some("127.0.0.1:8419")),
+            ("[::]:8419", Some("[::1]:8419")),
+            ("127.0.0.1:0", None),
+        ] {
+            assert_eq!(told(listen).as_deref(), address, "{listen}");
+        }
+        assert_eq!(address(&Listen::Unix("/run/socket".into())), None);
+    }
 
     #[test]
     fn a_successor_counts_on() {

@@ -142,6 +142,11 @@ pub enum KeyCommand {
         /// A secret key file.
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
+        /// Print the lines of nix.conf that have Nix ask us and trust this key, and nothing else.
+        ///
+        /// To be put at the end of nix.conf: they override what stands above them.
+        #[arg(long, conflicts_with = "file")]
+        nix_conf: bool,
     },
     /// Make a signing key for uploads, and print what others must trust.
     Generate {
@@ -203,6 +208,7 @@ impl Arguments {
             Command::Claims => claims::claims(config),
             Command::Explain { path, json } => explain::explain(config, &path, json),
             Command::Key(KeyCommand::Rotate { .. }) => key::rotate(config),
+            Command::Key(KeyCommand::Public { nix_conf: true, .. }) => key::nix_conf(config),
             // The others have run without a configuration.
             _ => key::public(config),
         }
@@ -224,7 +230,7 @@ impl Command {
             Self::Completions { shell } => pages::completions(*shell),
             Self::Init(options) => init::init(options, location, now),
             Self::Key(KeyCommand::Generate { name, file }) => key::generate(name, file),
-            Self::Key(KeyCommand::Public { file: Some(file) }) => key::public_of(file),
+            Self::Key(KeyCommand::Public { file: Some(file), .. }) => key::public_of(file),
             Self::Key(KeyCommand::Rotate { file: Some(file) }) => key::succeed(file),
             Self::Man { directory } => pages::man(directory),
             Self::Claims
@@ -278,10 +284,8 @@ const AFTER_HELP: &str = "\
 Exit status: 0 fine; 1 refused, dissent or findings; 2 usage or configuration; 3 could not find out (I/O, network).
 
 First steps:
-  countersign init                  (a first configuration, from nix.conf)
-  countersign serve                 (in one terminal)
-  countersign key public            (the key for nix.conf)
-  nix.conf:  substituters = http://127.0.0.1:8419
-             trusted-public-keys = <that key and no other>
+  countersign init                     (a first configuration, from nix.conf; observes until you say enforce)
+  countersign serve                    (in one terminal)
+  countersign key public --nix-conf    (the lines to put at the end of nix.conf)
              narinfo-cache-negative-ttl = 0
              narinfo-cache-positive-ttl = 300";

@@ -154,12 +154,13 @@ fn rules(out: &mut String, plan: &Plan) {
 
 fn next_steps(option: &str) -> Vec<String> {
     vec![
+        "read it; mode = \"enforce\" is what protects".to_owned(),
         format!("countersign check{option}"),
         format!("countersign serve{option}"),
-        format!("countersign key public{option}    (the observe key; enforce mode has another)"),
-        "nix.conf: substituters = http://127.0.0.1:8419".to_owned(),
-        "nix.conf: trusted-public-keys = what `key public` printed, and no other".to_owned(),
-        "nix.conf: narinfo-cache-negative-ttl = 0 and narinfo-cache-positive-ttl = 300".to_owned(),
+        format!(
+            "countersign key public --nix-conf{option}    (for the end of nix.conf; each mode has its key)"
+        ),
+        "restart nix-daemon".to_owned(),
     ]
 }
 

@@ -81,6 +81,16 @@ fn keys_are_made_once_and_for_us_alone() {
 
     let again = Daemon::start(&dir, config);
     assert_eq!(stdout(&run(&dir, &["key", "public", "--config", config])), public);
+    // Of port 0 nobody knows what it will be; of another, Nix is told.
+    assert_eq!(run(&dir, &["key", "public", "--nix-conf", "--config", config]).status.code(), Some(2));
+    let text = one(&party, &cache).replace("127.0.0.1:0", "0.0.0.0:8419");
+    let elsewhere = dir.write("elsewhere.toml", text);
+    let lines = run(&dir, &["key", "public", "--nix-conf", "--config", elsewhere.to_str().unwrap()]);
+    let lines = stdout(&lines);
+    let wanted = format!(
+        "\nsubstituters = http://127.0.0.1:8419\ntrusted-public-keys = {public}require-sigs = true\n"
+    );
+    assert!(lines.starts_with('\n') && lines.contains(&wanted), "{lines}");
     assert_eq!(again.stop(), Some(0));
 
     let rotated = run(&dir, &["key", "rotate", "--config", config]);
@@ -335,7 +345,7 @@ fn no_file_at_all_is_a_valid_configuration() {
     assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
     assert!(run(&dir, &["--version"]).status.success());
     let help = stdout(&run(&dir, &["--help"]));
-    for word in ["serve", "init", "check", "explain", "key", "Exit status", "trusted-public-keys"] {
+    for word in ["serve", "init", "check", "explain", "key", "Exit status", "key public --nix-conf"] {
         assert!(help.contains(word), "{word} is not in the help");
     }
 }

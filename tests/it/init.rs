@@ -59,7 +59,9 @@ fn an_ordinary_nixos_machine() {
         )
     );
     assert!(draft.contains("# accept-signers = [\"nixos\"]"), "{draft}");
-    for words in ["drafted 1 cache, 1 signer", "`may-vouch-for`", "check --config", "key public --config"] {
+    for words in
+        ["drafted 1 cache, 1 signer", "`may-vouch-for`", "check --config", "key public --nix-conf --config"]
+    {
         assert!(said.contains(words) && (words.starts_with("drafted") || draft.contains(words)), "{said}");
     }
     assert!(!said.contains("not carried over:"), "{said}");
@@ -213,9 +215,13 @@ fn a_file_is_written_whole_for_all_to_read_and_never_over_another() {
     let left: Vec<_> = std::fs::read_dir(dir.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(left.len(), 3, "nothing else is left: {left:?}");
 
-    let nowhere = init(&dir, &conf, &["--output", "/nonexistent/c.toml"]);
+    let fresh = dir.join("etc/countersign/c.toml");
+    assert_eq!(init(&dir, &conf, &["--output", fresh.to_str().unwrap()]).status.code(), Some(0));
+    assert!(std::fs::read_to_string(&fresh).unwrap().contains("mode = \"observe\""));
+
+    let nowhere = init(&dir, &conf, &["--output", "/proc/nonexistent/c.toml"]);
     assert_eq!(nowhere.status.code(), Some(3));
-    assert!(stderr(&nowhere).contains("cannot write /nonexistent/c.toml"), "{}", stderr(&nowhere));
+    assert!(stderr(&nowhere).contains("cannot write /proc/nonexistent/c.toml"), "{}", stderr(&nowhere));
 }
 
 #[test]

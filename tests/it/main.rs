@@ -15,6 +15,7 @@ mod commands;
 mod conditions;
 mod examples;
 mod hook;
+mod first_hour;
 mod init;
 mod leaks;
 mod odd_caches;
