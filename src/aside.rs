@@ -36,7 +36,8 @@ impl Aside {
                 opened => opened?,
             };
             let aside = Self { file, path, moved: false };
-            aside.file.lock()?;
+            // Where there are no locks, as on some network file systems, a sweep removes nothing either.
+            while aside.file.lock().is_err_and(|error| error.kind() == io::ErrorKind::Interrupted) {}
             aside.file.set_permissions(Permissions::from_mode(mode))?;
             // A sweeper may have had the lock before us and removed it.
             if aside.file.metadata()?.nlink() > 0 {

@@ -70,8 +70,8 @@ pub struct ETag(pub(super) Box<str>);
 pub enum Body {
     /// These bytes.
     Bytes(Bytes),
-    /// A file, read again for every attempt. A directory on the same file system may link it in, so it must not
-    /// be written to any more.
+    /// A file, read again for every attempt. A directory on the same file system links it in and makes it
+    /// readable for all, so it must not be written to any more.
     File {
         /// Where it is.
         path: PathBuf,

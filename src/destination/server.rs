@@ -19,6 +19,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 use tokio::time::timeout;
 use url::Url;
 
@@ -150,7 +151,7 @@ impl Server {
             StatusCode::OK | StatusCode::CREATED | StatusCode::NO_CONTENT => {
                 // Read to its end, so that the connection can be used again; that it was stored is said already.
                 let rest = whole(response.into_body(), MOST_DRAINED);
-                drop(timeout(self.patience.answer, rest).await);
+                drop(timeout(self.patience.answer.min(DRAINING), rest).await);
                 Ok(Put::Stored)
             }
             StatusCode::PRECONDITION_FAILED | StatusCode::CONFLICT if is_guarded => Ok(Put::Conflict),
@@ -169,6 +170,7 @@ impl Server {
     ) -> Result<Response<Incoming>, PlaceError> {
         let nowhere = |_| PlaceError::new(PlaceErrorKind::Malformed, act, "the name is no part of a URL");
         let mut url = self.base.join(name).map_err(nowhere)?;
+        let mut status = StatusCode::TEMPORARY_REDIRECT;
         for _ in 0..=MOST_REDIRECTS {
             let (content, pulse) = match body {
                 Some(body) => begin(body).map_err(|error| PlaceError::local(act, &error))?,
@@ -182,13 +184,11 @@ impl Server {
                 )
             })?;
             let response = self.send(act, request, &pulse).await?;
-            match self.followed(&url, &response) {
-                Some(next) => url = next,
-                None => return Ok(response),
-            }
+            let Some(next) = self.followed(&url, &response) else { return Ok(response) };
+            (url, status) = (next, response.status());
         }
-        let too_many = PlaceErrorKind::Refused(StatusCode::LOOP_DETECTED);
-        Err(PlaceError::new(too_many, act, format!("more than {MOST_REDIRECTS} redirects")))
+        let what = format!("more than {MOST_REDIRECTS} redirects");
+        Err(PlaceError::new(PlaceErrorKind::Refused(status), act, what))
     }
 
     /// Sends, for as long as something moves.
@@ -285,5 +285,8 @@ fn no_length() -> PlaceError {
 /// Redirects that are followed for one request, as for caches.
 const MOST_REDIRECTS: usize = 3;
 
-/// What is read of an answer that says yes.
+/// What is read of an answer that says yes, in bytes.
 const MOST_DRAINED: u64 = 64 * 1024;
+
+/// How long it is read.
+const DRAINING: Duration = Duration::from_secs(5);

@@ -191,7 +191,11 @@ impl Nginx {
     }
 
     fn start(roots: &[&Path], more: &str) -> Self {
-        std::iter::repeat_with(|| Self::try_start(roots, more)).take(20).flatten().next().expect("nginx serves")
+        std::iter::repeat_with(|| Self::try_start(roots, more))
+            .take(20)
+            .flatten()
+            .next()
+            .expect("nginx serves")
     }
 
     fn try_start(roots: &[&Path], more: &str) -> Option<Self> {
