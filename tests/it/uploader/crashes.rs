@@ -5,7 +5,6 @@ use crate::support::nix_daemon::NixDaemon;
 use crate::support::uploads::{Uploads, chain};
 use countersign::format::{Limits, NarInfo, StoreDir, StorePath};
 use countersign::queue::{Origin, Queue, Row, State, Terms, Wish};
-use countersign::trust::Timestamp;
 use std::collections::{BTreeSet, HashMap};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -39,7 +38,8 @@ fn killed_at_two_hundred_points_nothing_is_lost() {
         while points(&log).len() < 200 {
             rounds += 1;
             assert!(rounds < 12, "only {} points in so many uploads", points(&log).len());
-            std::fs::remove_dir_all(&cache).unwrap_or_default();
+            // At once: the reader must not see half of it go.
+            std::fs::rename(&cache, uploads.dir.join(&format!("cache-{rounds}"))).unwrap_or_default();
             std::fs::remove_dir_all(uploads.state()).unwrap_or_default();
             std::fs::create_dir_all(uploads.state()).unwrap();
             let queue = ask(&uploads, &built);
@@ -87,7 +87,7 @@ fn ask(uploads: &Uploads, paths: &[StorePath]) -> Queue {
         derivation: None,
     };
     let terms = Terms {
-        now: Timestamp::from_seconds(0),
+        now: countersign::clock::now(),
         give_up_after: Duration::from_secs(u64::MAX >> 2),
         jitter: 0,
     };
