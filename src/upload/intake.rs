@@ -28,6 +28,11 @@ pub(super) fn take(shared: &Shared, spool: &Spool) -> Result<usize, String> {
     let taken = batch.taken.len();
     for one in batch.taken {
         let record = one.record();
+        if *record.store() != shared.store_dir {
+            tracing::warn!(file = one.name(), store = %record.store(), "a build in another store is left out");
+            one.done().map_err(|error| error.to_string())?;
+            continue;
+        }
         let paths =
             outputs(&shared.link, record, shared.upload.sign_remote_builds).map_err(|e| e.to_string())?;
         let mut wishes = Vec::new();

@@ -90,7 +90,8 @@ impl Lane {
         // Threads that fail together count as one failure.
         let together = inner.down.is_some_and(|down| now < down.until);
         let attempts = if together { attempts } else { attempts.saturating_add(1) };
-        let down = Down { since, attempts, until: after(now, back_off(attempts, jitter).max(least)) };
+        let down =
+            Down { since, attempts, until: after(now, (back_off(attempts, jitter) / EAGERNESS).max(least)) };
         *inner.down.insert(down)
     }
 
@@ -103,3 +104,6 @@ impl Lane {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+/// A destination is tried so many times as often as an entry: one look says whether all of them may go again.
+const EAGERNESS: u32 = 5;

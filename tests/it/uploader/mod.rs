@@ -2,6 +2,8 @@
 
 mod attacks;
 mod crashes;
+mod hooked;
 mod processes;
 mod publishing;
 mod secrets;
+mod troubles;
