@@ -157,6 +157,11 @@ impl NarCheck {
         Ok(Tail { bytes: self.withheld.release(), summary, received: self.received })
     }
 
+    /// Whether there is nothing to decode: a step then costs hashing and parsing alone.
+    pub fn is_plain(&self) -> bool {
+        self.decoder.codec() == Codec::None
+    }
+
     /// Bytes fed so far: the transfer before decoding.
     pub fn received(&self) -> u64 {
         self.received
