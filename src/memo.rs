@@ -3,6 +3,9 @@
 //! However many clients want one path, its caches are asked once. A verdict lasts as long as the answers that
 //! it rests on; a defer is never remembered, but the answers behind it are, so that a retry asks only the
 //! caches that were silent. Nothing here survives the process.
+//!
+//! Verdicts are held with all that is served on them, as many as little memory allows, the last used ones. The
+//! answers of many more paths are remembered: those are judged again without asking anybody.
 
 use crate::clock;
 use crate::countersigner::Countersigner;
@@ -11,10 +14,11 @@ use crate::question::{Question, lasts, recollect};
 use crate::status::VerdictCounts;
 use crate::transfer::{Relay, Withdrawn};
 use crate::trust::{Ballot, Endorsed, NarGrant, Verdict};
-use crate::upstream::{Known, Upstreams};
+use crate::upstream::{Known, Remembered, Upstreams};
 use bytes::Bytes;
+use moka::Expiry;
 use moka::future::Cache;
-use moka::{Entry, Expiry};
+use moka::policy::EvictionPolicy;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -30,7 +34,7 @@ struct Inner {
     countersigner: Arc<Countersigner>,
     relay: Arc<Relay>,
     held: Cache<HashPart, Arc<Held>>,
-    known: Cache<HashPart, Arc<[Known]>>,
+    answers: Remembered,
     prefetching: Option<Arc<Semaphore>>,
     counts: Counts,
 }
@@ -51,7 +55,8 @@ pub struct Held {
     pub verdict: Verdict,
     /// The narinfo to serve, printed and countersigned, if anything is.
     pub narinfo: Option<Bytes>,
-    served: Option<Endorsed>,
+    /// In observe mode, what is served whatever the verdict says.
+    admitted: Option<Option<Endorsed>>,
     withdrawn: Withdrawn,
     lasts: Duration,
     looked_ahead: AtomicBool,
@@ -63,12 +68,22 @@ pub struct Held {
 impl Held {
     /// What is served: the endorsed core, in observe mode the admitted one.
     pub fn served(&self) -> Option<&Endorsed> {
-        self.served.as_ref()
+        match (&self.admitted, &self.verdict) {
+            (Some(admitted), _) => admitted.as_ref(),
+            (None, Verdict::Endorse(endorsed)) => Some(endorsed),
+            (None, Verdict::Absent | Verdict::Defer(_) | Verdict::Refuse(_)) => None,
+        }
     }
 
     /// Leave to fetch the bytes, and the flag that a late dissent raises.
     pub fn grant(&self) -> Option<(NarGrant, Withdrawn)> {
-        self.served.as_ref().map(|endorsed| (endorsed.grant(), self.withdrawn.clone()))
+        self.served().map(|endorsed| (endorsed.grant(), self.withdrawn.clone()))
+    }
+
+    /// About how much memory it takes, in bytes. What is printed is held once more in parts.
+    fn weight(&self) -> u32 {
+        let printed = self.narinfo.as_ref().map_or(0, Bytes::len);
+        u32::try_from(printed).unwrap_or(u32::MAX).saturating_mul(2).saturating_add(HELD_OVERHEAD)
     }
 }
 
@@ -88,13 +103,19 @@ impl Verdicts {
         upstreams: Arc<Upstreams>,
         countersigner: Arc<Countersigner>,
         relay: Arc<Relay>,
+        answers: Remembered,
         prefetch: bool,
     ) -> Self {
-        let held = Cache::builder().max_capacity(MOST_HELD).expire_after(ByOutcome).build();
-        let known = Cache::builder().max_capacity(MOST_KNOWN).time_to_idle(KNOWN_IDLE).build();
+        // Nix asks for a closure's narinfos first and for its NARs soon after: the last used are used again.
+        let held = Cache::builder()
+            .max_capacity(MOST_HELD)
+            .weigher(|_, held: &Arc<Held>| held.weight())
+            .eviction_policy(EvictionPolicy::lru())
+            .expire_after(ByOutcome)
+            .build();
         let prefetching = prefetch.then(|| Arc::new(Semaphore::new(PREFETCHING)));
         let counts = Counts::default();
-        Self(Arc::new(Inner { upstreams, countersigner, relay, held, known, prefetching, counts }))
+        Self(Arc::new(Inner { upstreams, countersigner, relay, held, answers, prefetching, counts }))
     }
 
     /// The verdict on a path, remembered or asked for now.
@@ -130,9 +151,8 @@ impl Verdicts {
         match self.0.current(asked).await {
             Some(held) => held,
             None => {
-                let known = self.0.known.get(&asked).await;
-                let known = known.as_deref().unwrap_or_default();
-                Arc::new(self.0.hold(&recollect(&self.0.upstreams, asked, known), known))
+                let known = self.0.answers.of(asked).await;
+                Arc::new(self.0.hold(&recollect(&self.0.upstreams, asked, &known), &known))
             }
         }
     }
@@ -149,10 +169,9 @@ impl Verdicts {
         }
     }
 
-    /// How many verdicts are remembered.
+    /// Of how many paths a verdict, or what it would rest on, is remembered.
     pub fn count(&self) -> u64 {
-        // The cache's own count lags behind what was just put in.
-        self.0.held.iter().count() as u64
+        self.0.answers.count()
     }
 
     /// Asks ahead, once, for the references of what a client was given: it will ask for them next. One level
@@ -164,7 +183,7 @@ impl Verdicts {
         }
         for reference in endorsed.core().references.iter() {
             let path = reference.hash_part();
-            if self.0.held.contains_key(&path) {
+            if self.0.held.contains_key(&path) || self.0.answers.is_recent(path) {
                 continue;
             }
             let Ok(permit) = Arc::clone(room).try_acquire_owned() else { return };
@@ -193,10 +212,11 @@ impl Inner {
         let (sender, receiver) = oneshot::channel();
         let inner = Arc::clone(&self);
         tokio::spawn(async move {
-            let known = inner.known.get(&asked).await;
-            let known = known.as_deref().unwrap_or_default();
-            let question = Question::ask(&inner.upstreams, &inner.relay, asked, known).await;
-            inner.remember(asked, &question.known).await;
+            let known = inner.answers.of(asked).await;
+            let question = Question::ask(&inner.upstreams, &inner.relay, asked, &known).await;
+            if question.has_learned {
+                inner.answers.add(asked, &question.known).await;
+            }
             let held = Arc::new(inner.hold(&question.ballot, &question.known));
             inner.report(&held, asked);
             // The asker may be gone; the answers are remembered all the same.
@@ -209,26 +229,6 @@ impl Inner {
         }
     }
 
-    /// Remembers what was said, of each cache the newest: another question may have learned more meanwhile.
-    async fn remember(&self, asked: HashPart, said: &[Known]) {
-        if said.is_empty() {
-            return;
-        }
-        let said = said.to_vec();
-        let merge = move |before: Option<Entry<HashPart, Arc<[Known]>>>| {
-            let mut newest = said;
-            for known in before.iter().flat_map(|entry| entry.value().iter()) {
-                match newest.iter_mut().find(|n| n.cache == known.cache) {
-                    Some(ours) if ours.at < known.at => *ours = known.clone(),
-                    Some(_) => {}
-                    None => newest.push(known.clone()),
-                }
-            }
-            std::future::ready(Arc::from(newest))
-        };
-        self.known.entry(asked).and_upsert_with(merge).await;
-    }
-
     /// What is known of a path of which nobody has been asked.
     fn undecided(&self, asked: HashPart) -> Held {
         self.hold(&Ballot::open(Arc::clone(self.upstreams.policy()), asked), &[])
@@ -237,24 +237,19 @@ impl Inner {
     fn hold(&self, ballot: &Ballot, known: &[Known]) -> Held {
         let now = clock::now();
         let verdict = ballot.verdict(now);
-        let served = if self.countersigner.is_observing() {
-            ballot.admitted(now)
-        } else if let Verdict::Endorse(endorsed) = &verdict {
-            Some(endorsed.clone())
-        } else {
-            None
-        };
-        let narinfo = served.as_ref().map(|endorsed| self.countersigner.print(endorsed));
+        let admitted = self.countersigner.is_observing().then(|| ballot.admitted(now));
         let lasts = if matches!(verdict, Verdict::Defer(_)) { Duration::ZERO } else { lasts(ballot, known) };
-        Held {
+        let mut held = Held {
             verdict,
-            narinfo,
-            served,
+            narinfo: None,
+            admitted,
             withdrawn: Withdrawn::default(),
             lasts,
             looked_ahead: AtomicBool::new(false),
             superseded: AtomicBool::new(false),
-        }
+        };
+        held.narinfo = held.served().map(|endorsed| self.countersigner.print(endorsed));
+        held
     }
 
     /// Counts a verdict; one line for each that is not routine.
@@ -284,7 +279,7 @@ impl Inner {
     /// Judges answers that come after the verdict; one that changes what is served withdraws it.
     async fn listen_on(&self, asked: HashPart, mut question: Question, held: Arc<Held>) {
         while question.late_answer().await.is_some() {
-            self.remember(asked, &question.known).await;
+            self.answers.add(asked, &question.known).await;
             let after = self.hold(&question.ballot, &question.known);
             let is_served_alike = after.served().map(Endorsed::core) == held.served().map(Endorsed::core);
             if is_served_alike && after.verdict.label() == held.verdict.label() {
@@ -300,14 +295,11 @@ impl Inner {
     }
 }
 
-/// Verdicts remembered at most.
-const MOST_HELD: u64 = 100_000;
+/// Bytes that the verdicts that are held may take: some 2,500 of the usual size.
+const MOST_HELD: u64 = 8 << 20;
 
-/// Paths whose answers are remembered at most.
-const MOST_KNOWN: u64 = 20_000;
-
-/// Answers that nobody asked for in a day are forgotten.
-const KNOWN_IDLE: Duration = Duration::from_secs(24 * 3600);
+/// What a verdict takes beside what is printed: itself, its place among the others, and pieces of text.
+const HELD_OVERHEAD: u32 = 1024;
 
 /// References asked for ahead at one time.
 const PREFETCHING: usize = 64;

@@ -3,8 +3,8 @@
 use crate::clock;
 use crate::format::HashPart;
 use crate::transfer::Relay;
-use crate::trust::{Answer, Ballot, CacheId, Settled, Silence};
-use crate::upstream::{Known, Said, Upstreams};
+use crate::trust::{Answer, Ballot, Settled, Silence};
+use crate::upstream::{Known, Said, Told, Upstreams};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -17,7 +17,9 @@ pub struct Question {
     pub ballot: Ballot,
     /// The same, with when it was said, to be remembered.
     pub known: Vec<Known>,
-    late: mpsc::UnboundedReceiver<(CacheId, Answer)>,
+    /// Whether a cache said something that was not known before.
+    pub has_learned: bool,
+    late: mpsc::UnboundedReceiver<Told>,
 }
 
 impl Question {
@@ -27,13 +29,13 @@ impl Question {
         let ballot = recollect(upstreams, asked, known);
         let missing: Vec<_> = ballot.pending().collect();
         let poll = upstreams.poll(asked, missing.into_iter());
-        let mut question = Self { ballot, known: known.to_vec(), late: poll.answers };
+        let mut question = Self { ballot, known: known.to_vec(), has_learned: false, late: poll.answers };
         for cache in poll.unwaited {
             question.ballot.cast(cache, Answer::NoAnswer(Silence::Down));
         }
         while question.ballot.settled(clock::now()) == Settled::No {
-            let Ok(Some((cache, answer))) = timeout_at(deadline, question.late.recv()).await else { break };
-            question.take(cache, answer);
+            let Ok(Some(told)) = timeout_at(deadline, question.late.recv()).await else { break };
+            question.take(told);
         }
         question.check_content(upstreams, relay, deadline).await;
         question
@@ -42,23 +44,24 @@ impl Question {
     /// Waits for an answer that comes after the verdict; `None` when none can come any more.
     pub async fn late_answer(&mut self) -> Option<()> {
         loop {
-            let (cache, answer) = self.late.recv().await?;
-            if !matches!(answer, Answer::NoAnswer(_)) {
-                self.take(cache, answer);
+            let told = self.late.recv().await?;
+            if !matches!(told.answer, Answer::NoAnswer(_)) {
+                self.take(told);
                 return Some(());
             }
         }
     }
 
-    fn take(&mut self, cache: CacheId, answer: Answer) {
+    fn take(&mut self, Told { cache, answer, text }: Told) {
         let said = match &answer {
-            Answer::Claim(claim) => Some(Said::Claim(claim.clone())),
+            Answer::Claim(_) => Some(Said::Claim(text)),
             Answer::NotFound => Some(Said::NotFound),
             Answer::NoAnswer(_) => None,
         };
         if let Some(said) = said {
             self.known.retain(|known| known.cache != cache);
             self.known.push(Known { cache, at: Instant::now(), said });
+            self.has_learned = true;
         }
         self.ballot.cast(cache, answer);
     }
@@ -81,11 +84,15 @@ pub fn recollect(upstreams: &Upstreams, asked: HashPart, known: &[Known]) -> Bal
     let now = Instant::now();
     let mut ballot = Ballot::open(Arc::clone(upstreams.policy()), asked);
     for known in known {
-        match (&known.said, known.fresh_for(now).is_some()) {
-            (Said::Claim(claim), true) => ballot.cast(known.cache, Answer::Claim(claim.clone())),
-            (Said::Claim(claim), false) => ballot.recall((**claim).clone()),
-            (Said::NotFound, true) => ballot.cast(known.cache, Answer::NotFound),
-            (Said::NotFound, false) => {}
+        let is_fresh = known.fresh_for(now).is_some();
+        match &known.said {
+            Said::Claim(text) => match upstreams.read_back(known.cache, asked, text) {
+                Some(claim) if is_fresh => ballot.cast(known.cache, Answer::Claim(Box::new(claim))),
+                Some(claim) => ballot.recall(claim),
+                None => {}
+            },
+            Said::NotFound if is_fresh => ballot.cast(known.cache, Answer::NotFound),
+            Said::NotFound => {}
         }
     }
     ballot

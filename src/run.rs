@@ -7,7 +7,7 @@ use crate::memo::Verdicts;
 use crate::state::{StateDirectory, StateError};
 use crate::status::{CacheStatus, Status};
 use crate::transfer::Relay;
-use crate::upstream::{RemoteCache, Upstreams, UpstreamsError};
+use crate::upstream::{Remembered, RemoteCache, Upstreams, UpstreamsError};
 use crate::web::{Acceptor, Hosts, ListenError, Listener, Service};
 use arc_swap::ArcSwap;
 use std::net::IpAddr;
@@ -209,8 +209,10 @@ fn service(
     let upstreams = Arc::new(Upstreams::new(config)?);
     let relay = Arc::new(Relay::new(&config.serving, &config.limits, state.path().join("spool")));
     let prefetch = config.serving.prefetch;
+    let answers = Remembered::new(state.path().join("spool"));
+    let countersigner = Arc::new(countersigner);
     let verdicts =
-        Verdicts::new(Arc::clone(&upstreams), Arc::new(countersigner), Arc::clone(&relay), prefetch);
+        Verdicts::new(Arc::clone(&upstreams), countersigner, Arc::clone(&relay), answers, prefetch);
     let hosts = Hosts::new(&config.hosts, addresses.iter().copied());
     Ok(Service::new(config, upstreams, relay, verdicts, hosts))
 }

@@ -22,7 +22,7 @@ pub struct Status {
     pub caches: Vec<CacheStatus>,
     /// Verdicts given since the start or the last reload.
     pub verdicts: VerdictCounts,
-    /// Verdicts that are remembered now.
+    /// Paths of which a verdict, or what it would rest on, is remembered now.
     pub remembered: u64,
 }
 

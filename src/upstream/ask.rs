@@ -5,6 +5,7 @@ use crate::format::narinfo::{Limits, NarInfo, ParseError};
 use crate::http_client::Chain;
 use crate::trust::{Answer, Claim, NoClaim, Policy, Silence};
 use crate::upstream::cache::{FetchError, Outside, RemoteCache};
+use bytes::Bytes;
 use http::StatusCode;
 use http_body_util::{BodyExt, Limited};
 
@@ -27,9 +28,11 @@ pub enum AskError {
 
 impl RemoteCache {
     /// Asks the cache for its claim. What is no claim and no "not found" is no answer, and logged.
-    pub async fn ask(&self, asked: HashPart, policy: &Policy, limits: &Limits) -> Answer {
-        match self.claim(asked, policy, limits).await {
-            Ok(claim) => Answer::Claim(Box::new(claim)),
+    ///
+    /// Beside the answer, the text of a claim.
+    pub async fn ask(&self, asked: HashPart, policy: &Policy, limits: &Limits) -> (Answer, Bytes) {
+        let answer = match self.claim(asked, policy, limits).await {
+            Ok((claim, text)) => return (Answer::Claim(Box::new(claim)), text),
             Err(AskError::Fetch(FetchError::Status(StatusCode::NOT_FOUND | StatusCode::GONE))) => {
                 Answer::NotFound
             }
@@ -38,22 +41,41 @@ impl RemoteCache {
                 tracing::debug!(cache = self.name(), path = %asked, error = %Chain(&error), "got no answer");
                 Answer::NoAnswer(silence)
             }
-        }
+        };
+        (answer, Bytes::new())
     }
 
-    async fn claim(&self, asked: HashPart, policy: &Policy, limits: &Limits) -> Result<Claim, AskError> {
+    async fn claim(
+        &self,
+        asked: HashPart,
+        policy: &Policy,
+        limits: &Limits,
+    ) -> Result<(Claim, Bytes), AskError> {
         let response = self.fetch_path(&format!("{asked}.narinfo")).await?;
         let body =
             Limited::new(response.into_body(), limits.bytes).collect().await.map_err(AskError::Body)?;
-        let narinfo = NarInfo::parse(&body.to_bytes(), policy.store_dir(), limits)?;
-        let location = match self.locate(&narinfo.hints.url) {
-            Ok(location) => Some(location),
-            Err(outside) => {
-                self.log_outside(asked, outside);
-                None
-            }
+        let text = body.to_bytes();
+        let (claim, outside) = self.read(asked, &text, policy, limits)?;
+        if let Some(outside) = outside {
+            self.log_outside(asked, outside);
+        }
+        Ok((claim, text))
+    }
+
+    /// The claim that a text of this cache is, and why its bytes will not be fetched, if so.
+    pub(super) fn read(
+        &self,
+        asked: HashPart,
+        text: &[u8],
+        policy: &Policy,
+        limits: &Limits,
+    ) -> Result<(Claim, Option<Outside>), AskError> {
+        let narinfo = NarInfo::parse(text, policy.store_dir(), limits)?;
+        let (location, outside) = match self.locate(&narinfo.hints.url) {
+            Ok(location) => (Some(location), None),
+            Err(outside) => (None, Some(outside)),
         };
-        Ok(Claim::new(self.id(), asked, narinfo, location, policy.store_dir())?)
+        Ok((Claim::new(self.id(), asked, narinfo, location, policy.store_dir())?, outside))
     }
 
     fn log_outside(&self, asked: HashPart, outside: Outside) {

@@ -7,6 +7,7 @@ mod cache;
 mod health;
 mod log;
 mod poll;
+mod remembered;
 
 pub(crate) use crate::http_client::Chain;
 pub use crate::http_client::{NetrcEntry, is_open_to_others, netrc_entry};
@@ -15,4 +16,5 @@ pub use cache::{FetchError, Heard, Outside, RemoteCache, VIA};
 pub use health::{Health, Treatment};
 pub use log::{Log, LogError};
 pub(crate) use poll::NOT_FOUND_FRESH;
-pub use poll::{Known, Poll, Said, Upstreams, UpstreamsError};
+pub use poll::{Known, Poll, Said, Told, Upstreams, UpstreamsError};
+pub use remembered::Remembered;

@@ -10,6 +10,7 @@ use crate::http_client::{CredentialsError, Dialling, HttpClient, TlsError, trust
 use crate::trust::{Answer, CacheId, Claim, Policy, Role, Silence};
 use crate::upstream::cache::RemoteCache;
 use crate::upstream::health::{Health, Treatment};
+use bytes::Bytes;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
@@ -62,8 +63,8 @@ pub struct Known {
 /// The part of an answer that is worth remembering.
 #[derive(Clone, Debug)]
 pub enum Said {
-    /// It claimed the path.
-    Claim(Box<Claim>),
+    /// It claimed the path, in this narinfo: a claim again once it is read, checked and judged again.
+    Claim(Bytes),
     /// It does not have the path.
     NotFound,
 }
@@ -80,11 +81,22 @@ impl Known {
     }
 }
 
+/// What a cache answered just now.
+#[derive(Debug)]
+pub struct Told {
+    /// The cache.
+    pub cache: CacheId,
+    /// Its answer.
+    pub answer: Answer,
+    /// The text of a claim, to be remembered.
+    pub text: Bytes,
+}
+
 /// A question under way: answers arrive on `answers` until every cache is done with.
 #[derive(Debug)]
 pub struct Poll {
     /// The answers; a cache that was late sends twice.
-    pub answers: mpsc::UnboundedReceiver<(CacheId, Answer)>,
+    pub answers: mpsc::UnboundedReceiver<Told>,
     /// Caches that are not waited for.
     pub unwaited: Vec<CacheId>,
 }
@@ -137,6 +149,12 @@ impl Upstreams {
         self.caches.get(usize::from(id.0))
     }
 
+    /// The claim that a remembered text of a cache is; `None` if it is none any more.
+    pub fn read_back(&self, cache: CacheId, asked: HashPart, text: &[u8]) -> Option<Claim> {
+        let read = self.cache(cache)?.read(asked, text, &self.policy, &self.limits);
+        read.ok().map(|(claim, _)| claim)
+    }
+
     /// The caches that bytes may come from, best priority first.
     pub fn sources(&self) -> impl Iterator<Item = &Arc<RemoteCache>> {
         let rank = |cache: &&Arc<RemoteCache>| {
@@ -179,22 +197,23 @@ impl RemoteCache {
         asked: HashPart,
         policy: &Policy,
         limits: &Limits,
-        sender: &mpsc::UnboundedSender<(CacheId, Answer)>,
+        sender: &mpsc::UnboundedSender<Told>,
     ) {
         let asking = async {
             let _permit = self.asking.acquire().await;
             self.ask(asked, policy, limits).await
         };
         tokio::pin!(asking);
-        let (answer, late) = match timeout(self.claim_timeout(), &mut asking).await {
-            Ok(answer) => (answer, false),
-            Err(_) => (Answer::NoAnswer(Silence::TimedOut), true),
+        let ((answer, text), late) = match timeout(self.claim_timeout(), &mut asking).await {
+            Ok(told) => (told, false),
+            Err(_) => ((Answer::NoAnswer(Silence::TimedOut), Bytes::new()), true),
         };
+        let cache = self.id();
         self.take_note(&answer, Instant::now());
         // Nobody listening any more is fine: the answer came for nothing.
-        drop(sender.send((self.id(), answer)));
-        if late && let Ok(answer) = timeout(LATE, asking).await {
-            drop(sender.send((self.id(), answer)));
+        drop(sender.send(Told { cache, answer, text }));
+        if late && let Ok((answer, text)) = timeout(LATE, asking).await {
+            drop(sender.send(Told { cache, answer, text }));
         }
     }
 
