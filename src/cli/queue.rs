@@ -1,6 +1,5 @@
 //! `countersign queue list|show|retry|drop|wait`: what is to be uploaded, and how far it is.
 
-use crate::cli::upload::take_lock;
 use crate::cli::{Exit, fail};
 use crate::clock;
 use crate::config::Config;
@@ -8,7 +7,7 @@ use crate::format::StorePath;
 use crate::queue::{Event, Queue, QueueError, Row, State, Terms, Trouble};
 use crate::spool::layout;
 use crate::trust::Timestamp;
-use crate::upload::LockError;
+use crate::upload::{Lock, LockError};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::os::unix::ffi::OsStrExt;
@@ -181,6 +180,7 @@ fn change(config: &Config, queue: Option<Queue>, selection: &Selection, change: 
 
 fn wait(config: &Config, timeout: Option<Duration>) -> Exit {
     let began = std::time::Instant::now();
+    let mut seen = began;
     loop {
         let left = match left(config) {
             Ok(left) => left,
@@ -201,8 +201,11 @@ fn wait(config: &Config, timeout: Option<Duration>) -> Exit {
             );
             return Exit::Io;
         }
-        if let Ok(lock) = take_lock(&config.state_directory) {
-            drop(lock);
+        if is_uploading(config) {
+            seen = std::time::Instant::now();
+        }
+        // One that was just started has not got there yet.
+        if seen.elapsed() > GRACE {
             eprintln!(
                 "countersign: {} builds in the spool and {} entries in the queue wait, and no uploader runs: start \
                  `countersign upload`",
@@ -236,7 +239,7 @@ fn left(config: &Config) -> Result<Left, Exit> {
 
 /// Whether an uploader runs for this configuration.
 pub(super) fn is_uploading(config: &Config) -> bool {
-    matches!(take_lock(&config.state_directory), Err(LockError::Taken { .. }))
+    matches!(Lock::take(&config.state_directory), Err(LockError::Taken { .. }))
 }
 
 /// By what a person's wishes are judged.
@@ -340,6 +343,9 @@ fn parse_time(text: &str) -> Result<Duration, String> {
     let span: jiff::SignedDuration = text.parse().map_err(|error: jiff::Error| error.to_string())?;
     Duration::try_from(span).map_err(|error| error.to_string())
 }
+
+/// How long no uploader may be seen before waiting is given up.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// How often to look.
 const LOOK: Duration = Duration::from_millis(200);
