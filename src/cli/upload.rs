@@ -105,6 +105,8 @@ pub(super) async fn keep_uploading(file: Option<std::path::PathBuf>, stop: Cance
             _ if stop.is_cancelled() => return,
             // Another one uploads: a unit of its own. Should that end, this one takes over.
             Ok(status) if status.success() => LOOK_AGAIN,
+            // It said why; the configuration or a key must change first.
+            Ok(status) if status.code() == Some(i32::from(Exit::Config.code())) => LOOK_AGAIN,
             Ok(status) => {
                 tracing::error!(%status, "the uploader ended; it is started again in {} s", RESTART.as_secs());
                 RESTART

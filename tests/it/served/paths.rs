@@ -185,7 +185,8 @@ fn truth(dice: &mut Dice, seed: u64, n: usize, before: Option<&Truth>) -> Truth 
         let certified = Package::content_addressed(kind, &name, contents.as_bytes());
         return Truth { package: certified.package, address: Some(certified.address.to_string()) };
     }
-    let references: Vec<&Package> = before.map(|t| &t.package).into_iter().filter(|_| n % 3 == 0).collect();
+    let references: Vec<&Package> =
+        before.map(|t| &t.package).into_iter().filter(|_| n.is_multiple_of(3)).collect();
     let mut package = Package::with_references(&name, contents.as_bytes(), &references);
     let hash: [u8; 32] = Sha256::digest(format!("{seed} {n}")).into();
     let base = format!("{}-{name}", base32::encode(&hash[..20]));
@@ -235,7 +236,7 @@ fn answers(dice: &mut Dice, n: usize, truth: &Truth, next: &Package, world: &mut
         _ => {}
     }
     // A server that fails. Five such in a row take a cache for down, so they are far apart.
-    if n % 25 == 0 {
+    if n.is_multiple_of(25) {
         answers[n / 25 % 3] = match dice.below(4) {
             0 => Wire::status(500),
             1 => Wire::status(503).body("busy"),
