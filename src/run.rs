@@ -183,6 +183,7 @@ fn cache_status(cache: &RemoteCache) -> CacheStatus {
         claims: heard.claims.load(Ordering::Relaxed),
         not_found: heard.not_found.load(Ordering::Relaxed),
         silences: heard.silences.load(Ordering::Relaxed),
+        fault: cache.fault().map(|fault| fault.to_string()),
     }
 }
 
@@ -207,6 +208,7 @@ fn service(
         tracing::warn!("observing: paths that the policy would refuse are served; nothing is enforced");
     }
     let upstreams = Arc::new(Upstreams::new(config)?);
+    upstreams.look_up_names();
     let relay = Arc::new(Relay::new(&config.serving, &config.limits, state.path().join("spool")));
     let prefetch = config.serving.prefetch;
     let answers = Remembered::new(state.path().join("spool"));

@@ -41,6 +41,8 @@ pub struct CacheStatus {
     pub not_found: u64,
     /// Times that it gave no answer.
     pub silences: u64,
+    /// Why it gave none when it was last asked.
+    pub fault: Option<String>,
 }
 
 /// How often each outcome was reached.
@@ -80,6 +82,9 @@ impl fmt::Display for Status {
             };
             let CacheStatus { name, claims, not_found, silences, .. } = cache;
             writeln!(f, "{name:width$}  {state:10}  {claims:6}  {not_found:9}  {silences:8}")?;
+            if let Some(fault) = &cache.fault {
+                writeln!(f, "{:width$}  {fault}", "")?;
+            }
         }
         Ok(())
     }
@@ -116,6 +121,7 @@ mod tests {
                 claims: 12,
                 not_found: 3,
                 silences: 5,
+                fault: Some("the name nixos cannot be resolved".to_owned()),
             }],
             verdicts: VerdictCounts { endorse: 10, refuse: 1, defer: 2, absent: 3 },
             remembered: 11,
@@ -130,6 +136,7 @@ verdicts  10 endorsed, 1 refused, 2 deferred, 3 absent; 11 remembered
 
 CACHE  STATE       CLAIMS  NOT FOUND  SILENCES
 nixos  down            12          3         5
+       the name nixos cannot be resolved
 ";
         assert_eq!(status.to_string(), expected);
     }

@@ -3,7 +3,7 @@
 //! A hash part on each line of its input; on each line of its output what every cache claims, as JSON. It holds
 //! no key, and ends when its input does.
 
-use crate::cli::{Exit, fail, runtime};
+use crate::cli::{Exit, fail, run_async};
 use crate::clock;
 use crate::config::Config;
 use crate::format::HashPart;
@@ -21,15 +21,18 @@ pub(super) fn claims(config: &Config) -> Exit {
         Err(error) => return fail(Exit::Io, &error),
     };
     let relay = Relay::new(&config.serving, &config.limits, config.state_directory.join("spool"));
-    let runtime = match runtime() {
-        Ok(runtime) => runtime,
-        Err(exit) => return exit,
-    };
+    match run_async(answer_all(&upstreams, &relay)) {
+        Ok(exit) | Err(exit) => exit,
+    }
+}
+
+/// Waits for each line with this thread, which the runtime does not need for what it has begun.
+async fn answer_all(upstreams: &Upstreams, relay: &Relay) -> Exit {
     let mut output = std::io::stdout().lock();
     for line in std::io::stdin().lock().lines() {
         let answer = match line {
             Ok(line) => match HashPart::parse(&line) {
-                Ok(path) => Ok(runtime.block_on(ask(&upstreams, &relay, path))),
+                Ok(path) => Ok(ask(upstreams, relay, path).await),
                 Err(error) => Err(error.to_string()),
             },
             Err(error) => return fail(Exit::Io, &error),

@@ -1,6 +1,6 @@
 //! `countersign explain`: every cache's claim on one path side by side, and what the rule of trust makes of it.
 
-use crate::cli::{Exit, fail, runtime};
+use crate::cli::{Exit, fail, run_async};
 use crate::clock;
 use crate::config::Config;
 use crate::format::{HashPart, StorePath};
@@ -66,11 +66,13 @@ pub(super) fn explain(config: &Config, path: &str, json: bool) -> Exit {
     };
     let state = StateDirectory::at(config.state_directory.clone());
     let relay = Relay::new(&config.serving, &config.limits, state.path().join("spool"));
-    let question = match runtime() {
-        Ok(runtime) => runtime.block_on(Question::ask(&upstreams, &relay, asked, &[])),
+    // Explained before the runtime ends: what it cuts off is no fault of a cache.
+    let explaining =
+        async { explanation(&upstreams, &Question::ask(&upstreams, &relay, asked, &[]).await, asked) };
+    let (explanation, verdict) = match run_async(explaining) {
+        Ok(explained) => explained,
         Err(exit) => return exit,
     };
-    let (explanation, verdict) = explanation(&question, asked);
     if json {
         match serde_json::to_string_pretty(&explanation) {
             Ok(text) => println!("{text}"),
@@ -93,7 +95,7 @@ fn parse(config: &Config, path: &str) -> Option<HashPart> {
     whole.map(|p| p.hash_part()).ok().or_else(|| HashPart::parse(path).ok())
 }
 
-fn explanation(question: &Question, asked: HashPart) -> (Explanation, Verdict) {
+fn explanation(upstreams: &Upstreams, question: &Question, asked: HashPart) -> (Explanation, Verdict) {
     let now = clock::now();
     let ballot = &question.ballot;
     let policy = ballot.policy();
@@ -125,7 +127,10 @@ fn explanation(question: &Question, asked: HashPart) -> (Explanation, Verdict) {
                 row.content_address = claim.hints().content_address.as_ref().map(ToString::to_string);
             }
             Ok(None) => row.answer = "does not have it".to_owned(),
-            Err(silence) => row.answer = silence.to_string(),
+            Err(silence) => {
+                let fault = upstreams.cache(id).and_then(|cache| cache.fault());
+                row.answer = fault.map_or_else(|| silence.to_string(), |fault| format!("{silence}: {fault}"));
+            }
         }
         caches.push(row);
     }

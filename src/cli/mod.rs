@@ -246,10 +246,15 @@ impl Command {
     }
 }
 
-/// A runtime for a command that talks to the network.
-fn runtime() -> Result<tokio::runtime::Runtime, Exit> {
+/// Runs what talks to the network, to its end and no longer: a thread on which the system's resolver hangs is not
+/// waited for.
+fn run_async<T>(work: impl Future<Output = T>) -> Result<T, Exit> {
     keep_freed_memory();
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| fail(Exit::Io, &error))
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| fail(Exit::Io, &error))?;
+    let result = runtime.block_on(work);
+    runtime.shutdown_background();
+    Ok(result)
 }
 
 /// Has glibc keep the memory that transfers free, which it else gives back to the kernel and faults in again,

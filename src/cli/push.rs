@@ -2,7 +2,7 @@
 
 use crate::cli::queue::{is_uploading, parse_path, terms};
 use crate::cli::upload::{leave_no_core, take_lock};
-use crate::cli::{Exit, fail, runtime};
+use crate::cli::{Exit, fail, run_async};
 use crate::config::{Config, Loaded};
 use crate::format::StorePath;
 use crate::queue::{Event, Origin, Queue, QueueError, Row, State, Wish};
@@ -13,6 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::time::Duration;
+use tokio::runtime::Handle;
 
 /// What became of what was pushed.
 #[derive(Debug, Default, Serialize)]
@@ -145,15 +146,15 @@ fn upload_here(
 ) -> Result<Result<Vec<Row>, QueueError>, Exit> {
     leave_no_core().map_err(|error| fail(Exit::Io, &error))?;
     let _lock = take_lock(&loaded.config.state_directory).map_err(|error| fail(Exit::Io, &error))?;
-    let runtime = runtime()?;
-    let _context = runtime.enter();
-    let uploader =
-        Uploader::start(&loaded.config, loaded.file.as_deref(), runtime.handle(), crate::clock::now)
+    run_async(async {
+        let (config, file) = (&loaded.config, loaded.file.as_deref());
+        let uploader = Uploader::start(config, file, &Handle::current(), crate::clock::now)
             .map_err(|error| fail(Exit::Config, &error))?;
-    let rows = watch(queue, wishes);
-    uploader.stop(Duration::from_secs(1));
-    runtime.shutdown_background();
-    Ok(rows)
+        // It blocks, which this thread may: the runtime has others for what the uploader asks of it.
+        let rows = watch(queue, wishes);
+        uploader.stop(Duration::from_secs(1));
+        Ok(rows)
+    })?
 }
 
 /// Waits until each of them is finished, or waits for something that will not come by itself.

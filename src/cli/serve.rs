@@ -1,7 +1,7 @@
 //! `countersign serve`.
 
 use crate::cli::upload::keep_uploading;
-use crate::cli::{Exit, fail, runtime};
+use crate::cli::{Exit, fail, run_async};
 use crate::config::{self, Environment, LoadError, Loaded, Location};
 use crate::run::Running;
 use crate::upstream::Chain;
@@ -10,9 +10,8 @@ use tokio_util::sync::CancellationToken;
 
 /// Serves until a signal stops it.
 pub(super) fn serve(loaded: Loaded, location: Location, environment: Environment) -> Exit {
-    match runtime() {
-        Ok(runtime) => runtime.block_on(serving(loaded, location, environment)),
-        Err(exit) => exit,
+    match run_async(serving(loaded, location, environment)) {
+        Ok(exit) | Err(exit) => exit,
     }
 }
 

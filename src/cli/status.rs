@@ -1,14 +1,14 @@
 //! `countersign status`: one screen on the running service.
 
-use crate::cli::{Exit, fail, runtime};
+use crate::cli::{Exit, fail, run_async};
 use crate::config::Config;
 use crate::control;
 
 /// Asks the running service and prints what it says.
 pub(super) fn status(config: &Config, json: bool) -> Exit {
     let path = control::path(&config.state_directory);
-    let asked = match runtime() {
-        Ok(runtime) => runtime.block_on(control::ask_status(&path)),
+    let asked = match run_async(control::ask_status(&path)) {
+        Ok(asked) => asked,
         Err(exit) => return exit,
     };
     let status = match asked {

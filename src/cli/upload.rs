@@ -1,12 +1,13 @@
 //! `countersign upload`: the uploader as a process, and the child of `serve` that is one.
 
-use crate::cli::{Exit, fail, runtime};
+use crate::cli::{Exit, fail, run_async};
 use crate::config::Loaded;
 use crate::upload::{Lock, LockError, Uploader};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use std::io::Read;
 use std::path::Path;
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -30,27 +31,25 @@ pub(super) fn upload(loaded: &Loaded, is_child: bool) -> Exit {
         }
         Err(error) => return fail(Exit::Io, &error),
     };
-    let exit = match runtime() {
-        Ok(runtime) => {
-            let _context = runtime.enter();
-            match Uploader::start(&loaded.config, loaded.file.as_deref(), runtime.handle(), crate::clock::now)
-            {
-                Ok(uploader) => {
-                    for destination in &loaded.config.destinations {
-                        tracing::info!(destination = destination.name, "uploading");
-                    }
-                    let stopped = runtime.block_on(until_stopped());
-                    uploader.stop(PATIENCE);
-                    runtime.shutdown_background();
-                    stopped.map_or_else(|error| fail(Exit::Io, &error), |()| Exit::Ok)
-                }
-                Err(error) => fail(Exit::Config, &error),
-            }
-        }
-        Err(exit) => exit,
+    let exit = match run_async(uploading(loaded)) {
+        Ok(exit) | Err(exit) => exit,
     };
     drop(lock);
     exit
+}
+
+async fn uploading(loaded: &Loaded) -> Exit {
+    let (config, file) = (&loaded.config, loaded.file.as_deref());
+    let uploader = match Uploader::start(config, file, &Handle::current(), crate::clock::now) {
+        Ok(uploader) => uploader,
+        Err(error) => return fail(Exit::Config, &error),
+    };
+    for destination in &config.destinations {
+        tracing::info!(destination = destination.name, "uploading");
+    }
+    let stopped = until_stopped().await;
+    uploader.stop(PATIENCE);
+    stopped.map_or_else(|error| fail(Exit::Io, &error), |()| Exit::Ok)
 }
 
 /// Takes the lock; a command that only looks holds it for an instant.

@@ -1,6 +1,6 @@
 //! What can go wrong at a place, in one line: what happened, where, and what to do now.
 
-use crate::http_client::Chain;
+use crate::http_client::{Chain, NameError};
 use http::StatusCode;
 use std::fmt;
 use std::io;
@@ -81,7 +81,9 @@ impl PlaceError {
         let mut kind = PlaceErrorKind::Unreachable;
         let mut cause = Some(error);
         while let Some(error) = cause {
-            if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::TimedOut) {
+            let is_slow =
+                error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::TimedOut);
+            if is_slow || matches!(error.downcast_ref(), Some(NameError::Late { .. })) {
                 kind = PlaceErrorKind::TimedOut;
             }
             cause = error.source();

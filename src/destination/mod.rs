@@ -23,6 +23,7 @@ mod publish;
 mod reply;
 mod server;
 
+pub use crate::http_client::Names;
 pub use error::{PlaceError, PlaceErrorKind};
 pub use look::{There, find_nar, look};
 pub use publish::{NarFile, OurClaim, Published, publish_nar, publish_narinfo};
@@ -125,7 +126,7 @@ pub enum Put {
 /// How long a server is waited for.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// To open a connection.
+    /// For the addresses of the server's name, and again to open a connection.
     pub connect: Duration,
     /// While no byte moves.
     pub stall: Duration,
@@ -146,13 +147,14 @@ impl Default for Patience {
 
 impl Place {
     /// Opens a destination: reads its credentials and certificates anew, and removes what our own dead processes
-    /// have left half written in a directory. Nothing is sent. It blocks, briefly.
+    /// have left half written in a directory. Nothing is sent. It blocks, briefly. `names` is the resolver that all
+    /// places of a process share: one that is opened again and again waits for the lookup that is under way.
     ///
     /// # Errors
     /// [`PlaceError`] if the kind of destination is not supported, or a file of secrets or certificates cannot
     /// be used.
-    pub fn open(destination: &Destination, store_dir: &StoreDir) -> Result<Self, PlaceError> {
-        Self::open_with(destination, store_dir, Patience::default())
+    pub fn open(destination: &Destination, store_dir: &StoreDir, names: &Names) -> Result<Self, PlaceError> {
+        Self::open_with(destination, store_dir, names, Patience::default())
     }
 
     /// The same, with other times.
@@ -162,6 +164,7 @@ impl Place {
     pub fn open_with(
         destination: &Destination,
         store_dir: &StoreDir,
+        names: &Names,
         patience: Patience,
     ) -> Result<Self, PlaceError> {
         let name = destination.name.clone();
@@ -170,7 +173,7 @@ impl Place {
             Target::Directory(path) => Kind::Directory(Directory::open(path).map_err(located)?),
             Target::Http(url) => {
                 let credentials = destination.credentials_file.as_deref();
-                let server = Server::open(url, credentials, patience).map_err(located)?;
+                let server = Server::open(url, credentials, patience, names).map_err(located)?;
                 Kind::Server(Box::new(server))
             }
             Target::S3 { .. } => {

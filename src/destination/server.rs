@@ -10,7 +10,9 @@ use crate::destination::reply::{refusal, whole};
 use crate::destination::{
     Body, Condition, ContentType, ETag, Found, Patience, PlaceError, PlaceErrorKind, Put,
 };
-use crate::http_client::{AGENT, Credentials, Dialling, HttpClient, RequestBody, no_body, trusted_file};
+use crate::http_client::{
+    AGENT, Credentials, Dialling, HttpClient, Names, RequestBody, TlsError, no_body, trusted_file,
+};
 use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE,
     CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH, LOCATION, RANGE, USER_AGENT,
@@ -18,6 +20,7 @@ use http::header::{
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::timeout;
@@ -40,6 +43,7 @@ impl Server {
         url: &Url,
         credentials: Option<&Path>,
         patience: Patience,
+        names: &Names,
     ) -> Result<Self, PlaceError> {
         let unusable = |error: String| PlaceError::new(PlaceErrorKind::Credentials, Act::Open, error);
         let credentials = match credentials {
@@ -47,8 +51,7 @@ impl Server {
                 .map_err(|error| unusable(error.to_string()))?,
             None => Credentials::NONE,
         };
-        let dialling = Dialling { connect: patience.connect, acknowledge: Some(patience.stall) };
-        let client = HttpClient::new(trusted_file(None).as_deref(), &dialling)
+        let client = client(url, patience, names)
             .map_err(|error| PlaceError::new(PlaceErrorKind::Unsupported, Act::Open, error.to_string()))?;
         let (knows_no_conditions, knows_no_head) = (AtomicBool::new(false), AtomicBool::new(false));
         Ok(Self { base: url.clone(), client, credentials, patience, knows_no_conditions, knows_no_head })
@@ -251,6 +254,16 @@ impl Server {
             let what = format!("no whole answer came in {} seconds", limit.as_secs_f32());
             Err(PlaceError::new(PlaceErrorKind::TimedOut, act, what))
         })
+    }
+}
+
+/// A client for a server at this address, which needs certificates to trust only if it is spoken to over TLS.
+fn client(url: &Url, patience: Patience, names: &Names) -> Result<HttpClient, TlsError> {
+    let (connect, acknowledge) = (patience.connect, Some(patience.stall));
+    let dialling = Dialling { look_up: Some(connect), connect, acknowledge };
+    match HttpClient::new(names, trusted_file(None).as_deref(), &dialling) {
+        Err(why) if url.scheme() == "http" => HttpClient::untrusting(names, &Arc::new(why), &dialling),
+        made => made,
     }
 }
 

@@ -3,6 +3,7 @@
 //! It follows no redirects and decodes nothing. `HTTPS_PROXY` and `NO_PROXY` are honoured for https, by a
 //! tunnel; plain http goes straight to the server.
 
+use crate::http_client::names::{Names, Patient};
 use bytes::Bytes;
 use http::{Request, Response, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -26,10 +27,16 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tower_service::Service;
+use url::Url;
 
-/// A client with one set of trusted certificates.
+/// A client with one set of trusted certificates, or with none: then it speaks plain http alone.
 #[derive(Clone, Debug)]
-pub struct HttpClient(Client<HttpsConnector<Dial>, RequestBody>);
+pub struct HttpClient {
+    client: Client<HttpsConnector<Dial>, RequestBody>,
+    names: Names,
+    proxies: Arc<Matcher>,
+    untrusting: Option<Arc<TlsError>>,
+}
 
 /// What a request carries.
 pub type RequestBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
@@ -42,7 +49,9 @@ pub fn no_body() -> RequestBody {
 /// How long a connection is waited for.
 #[derive(Clone, Copy, Debug)]
 pub struct Dialling {
-    /// To open it.
+    /// For the addresses of the host's name; as long as somebody wants the answer if `None`.
+    pub look_up: Option<Duration>,
+    /// To open it, once an address is known.
     pub connect: Duration,
     /// For the peer to acknowledge what was sent on it, before it is given up; the system's own time if `None`.
     pub acknowledge: Option<Duration>,
@@ -50,7 +59,18 @@ pub struct Dialling {
 
 impl Dialling {
     /// For questions: one source of several, and somebody is waiting.
-    pub const ASKING: Self = Self { connect: Duration::from_secs(5), acknowledge: None };
+    pub const ASKING: Self = Self { look_up: None, connect: Duration::from_secs(5), acknowledge: None };
+}
+
+/// Why a request got no response.
+#[derive(Debug, thiserror::Error)]
+pub enum SendError {
+    /// It was for https, and there are no certificates to trust.
+    #[error("https is not possible: {0}")]
+    Untrusting(#[source] Arc<TlsError>),
+    /// Name, connection, TLS, HTTP.
+    #[error(transparent)]
+    Http(#[from] Error),
 }
 
 /// Why TLS cannot be set up.
@@ -59,7 +79,7 @@ pub enum TlsError {
     /// The system has no certificates to trust, or they cannot be read.
     #[error(
         "no trusted certificates: {0}; install the package ca-certificates, or name a bundle in NIX_SSL_CERT_FILE \
-         or `ca-file`"
+         or `ca-file`, and start again"
     )]
     Roots(rustls::Error),
     /// A file of certificates cannot be used.
@@ -80,34 +100,74 @@ impl HttpClient {
     ///
     /// # Errors
     /// [`TlsError`] if there are no certificates to trust.
-    pub fn new(ca_file: Option<&Path>, dialling: &Dialling) -> Result<Self, TlsError> {
+    pub fn new(names: &Names, ca_file: Option<&Path>, dialling: &Dialling) -> Result<Self, TlsError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let tls = match ca_file {
             Some(path) => with_roots(provider, path)?,
             None => with_system_roots(provider)?,
         };
+        Ok(Self::over(names, tls, dialling, None))
+    }
+
+    /// A client for plain http alone, because of this.
+    ///
+    /// # Errors
+    /// [`TlsError`] if TLS cannot be set up at all.
+    pub fn untrusting(names: &Names, why: &Arc<TlsError>, dialling: &Dialling) -> Result<Self, TlsError> {
+        let nothing = rustls::RootCertStore::empty();
+        let tls = builder(Arc::new(aws_lc_rs::default_provider()))?.with_root_certificates(nothing);
+        Ok(Self::over(names, tls.with_no_client_auth(), dialling, Some(Arc::clone(why))))
+    }
+
+    fn over(
+        names: &Names,
+        tls: ClientConfig,
+        dialling: &Dialling,
+        untrusting: Option<Arc<TlsError>>,
+    ) -> Self {
+        let proxies = Arc::new(Matcher::from_env());
         let https = hyper_rustls::HttpsConnectorBuilder::new()
             .with_tls_config(tls)
             .https_or_http()
             .enable_http1()
             .enable_http2()
-            .wrap_connector(Dial::new(dialling));
+            .wrap_connector(Dial::new(names.clone(), Arc::clone(&proxies), dialling));
         let client = Client::builder(TokioExecutor::new())
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(POOL_IDLE)
             .http2_adaptive_window(true)
             .build(https);
-        Ok(Self(client))
+        Self { client, names: names.clone(), proxies, untrusting }
     }
 
     /// Sends one request and gives the head of the response.
     ///
     /// # Errors
     /// Whatever keeps the head from coming: name, connection, TLS, HTTP.
-    pub async fn send(&self, request: Request<RequestBody>) -> Result<Response<Incoming>, Error> {
-        self.0.request(request).await
+    pub async fn send(&self, request: Request<RequestBody>) -> Result<Response<Incoming>, SendError> {
+        match &self.untrusting {
+            Some(why) if is_https(request.uri()) => Err(SendError::Untrusting(Arc::clone(why))),
+            _ => Ok(self.client.request(request).await?),
+        }
     }
+
+    /// Why it speaks plain http alone, if it does.
+    pub fn is_untrusting(&self) -> Option<&Arc<TlsError>> {
+        self.untrusting.as_ref()
+    }
+
+    /// The resolver, if it is we who look up the name of this URL's host: it has one, and no proxy is between.
+    pub fn names_for(&self, url: &Url) -> Option<(&Names, String)> {
+        let url::Host::Domain(name) = url.host()? else { return None };
+        let uri: Uri = url.as_str().parse().ok()?;
+        let is_proxied = is_https(&uri) && self.proxies.intercept(&uri).is_some();
+        (!is_proxied).then(|| (&self.names, name.to_owned()))
+    }
+}
+
+fn is_https(uri: &Uri) -> bool {
+    uri.scheme() == Some(&http::uri::Scheme::HTTPS)
 }
 
 fn builder(
@@ -142,20 +202,20 @@ fn with_system_roots(provider: Arc<rustls::crypto::CryptoProvider>) -> Result<Cl
 /// Opens TCP connections, straight or through the proxy of the environment.
 #[derive(Clone, Debug)]
 struct Dial {
-    http: HttpConnector,
+    http: HttpConnector<Patient>,
     proxies: Arc<Matcher>,
 }
 
 type Dialled = Result<TokioIo<TcpStream>, Box<dyn std::error::Error + Send + Sync>>;
 
 impl Dial {
-    fn new(dialling: &Dialling) -> Self {
-        let mut http = HttpConnector::new();
+    fn new(names: Names, proxies: Arc<Matcher>, dialling: &Dialling) -> Self {
+        let mut http = HttpConnector::new_with_resolver(Patient::new(names, dialling.look_up));
         http.enforce_http(false);
         http.set_nodelay(true);
         http.set_connect_timeout(Some(dialling.connect));
         http.set_tcp_user_timeout(dialling.acknowledge);
-        Self { http, proxies: Arc::new(Matcher::from_env()) }
+        Self { http, proxies }
     }
 }
 
@@ -169,8 +229,7 @@ impl Service<Uri> for Dial {
     }
 
     fn call(&mut self, to: Uri) -> Self::Future {
-        let is_https = to.scheme() == Some(&http::uri::Scheme::HTTPS);
-        match self.proxies.intercept(&to).filter(|_| is_https) {
+        match self.proxies.intercept(&to).filter(|_| is_https(&to)) {
             Some(proxy) => {
                 let mut tunnel = Tunnel::new(proxy.uri().clone(), self.http.clone());
                 if let Some(auth) = proxy.basic_auth() {

@@ -1,7 +1,7 @@
 //! One destination: its entries are worked on here, and nowhere else, so that its troubles are its own.
 
 use crate::config::Destination;
-use crate::destination::{Place, PlaceError};
+use crate::destination::{Names, Place, PlaceError};
 use crate::format::StoreDir;
 use crate::queue::{after, back_off};
 use crate::trust::Timestamp;
@@ -13,6 +13,8 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(super) struct Lane {
     pub(super) destination: Destination,
+    /// The resolver, shared with the other lanes.
+    names: Names,
     inner: Mutex<Inner>,
 }
 
@@ -35,8 +37,8 @@ pub(super) struct Down {
 }
 
 impl Lane {
-    pub(super) fn new(destination: Destination) -> Self {
-        Self { destination, inner: Mutex::default() }
+    pub(super) fn new(destination: Destination, names: Names) -> Self {
+        Self { destination, names, inner: Mutex::default() }
     }
 
     /// The name of the destination.
@@ -58,7 +60,7 @@ impl Lane {
         if let Some(place) = &self.inner().place {
             return Ok(Arc::clone(place));
         }
-        let place = Arc::new(Place::open(&self.destination, store_dir)?);
+        let place = Arc::new(Place::open(&self.destination, store_dir, &self.names)?);
         runtime.block_on(place.prepare(true))?;
         self.inner().place = Some(Arc::clone(&place));
         Ok(place)

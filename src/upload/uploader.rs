@@ -2,6 +2,7 @@
 
 use crate::config::{Config, Destination, Upload};
 use crate::crash;
+use crate::destination::Names;
 use crate::format::{StoreDir, VerifyingKey};
 use crate::queue::{Event, Queue, QueueError, Row, State, Terms, Trouble, Wish};
 use crate::spool::Spool;
@@ -110,6 +111,7 @@ impl Uploader {
         };
         let program = std::env::current_exe().map_err(io("find this program"))?;
         let link = Link::new(StoreAddress::of_process()?, config.store_dir.clone(), spool.clone());
+        let names = Names::of_system();
         let shared = Arc::new(Shared {
             upload: config.upload.clone(),
             policy: Arc::clone(&config.policy),
@@ -123,7 +125,7 @@ impl Uploader {
             packed,
             packing: Permits::new(config.upload.jobs.get()),
             stopping: AtomicBool::new(false),
-            lanes: config.destinations.iter().cloned().map(Lane::new).collect(),
+            lanes: config.destinations.iter().map(|d| Lane::new(d.clone(), names.clone())).collect(),
             queue: Mutex::new(queue),
             news: (Mutex::new(()), Condvar::new()),
             threads: AtomicUsize::new(0),

@@ -31,18 +31,20 @@ impl RemoteCache {
     ///
     /// Beside the answer, the text of a claim.
     pub async fn ask(&self, asked: HashPart, policy: &Policy, limits: &Limits) -> (Answer, Bytes) {
-        let answer = match self.claim(asked, policy, limits).await {
-            Ok((claim, text)) => return (Answer::Claim(Box::new(claim)), text),
+        let (answer, text, fault) = match self.claim(asked, policy, limits).await {
+            Ok((claim, text)) => (Answer::Claim(Box::new(claim)), text, None),
             Err(AskError::Fetch(FetchError::Status(StatusCode::NOT_FOUND | StatusCode::GONE))) => {
-                Answer::NotFound
+                (Answer::NotFound, Bytes::new(), None)
             }
             Err(error) => {
                 let silence = silence(&error);
-                tracing::debug!(cache = self.name(), path = %asked, error = %Chain(&error), "got no answer");
-                Answer::NoAnswer(silence)
+                let fault = Chain(&error).to_string();
+                tracing::debug!(cache = self.name(), path = %asked, error = fault, "got no answer");
+                (Answer::NoAnswer(silence), Bytes::new(), Some(fault))
             }
         };
-        (answer, Bytes::new())
+        self.set_fault(fault);
+        (answer, text)
     }
 
     async fn claim(

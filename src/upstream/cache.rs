@@ -4,7 +4,9 @@
 //! cache's fault unless its `nar-hosts` allows it, and none drops from https to http (design §5).
 
 use crate::config::{CacheSettings, HostPort};
-use crate::http_client::{AGENT, Credentials, CredentialsError, HttpClient, RequestBody, no_body};
+use crate::http_client::{
+    AGENT, Credentials, CredentialsError, HttpClient, Names, RequestBody, SendError, no_body,
+};
 use crate::trust::{CacheId, Location};
 use crate::upstream::health::Health;
 use http::header::{
@@ -12,8 +14,8 @@ use http::header::{
 };
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use url::Url;
@@ -34,6 +36,8 @@ pub struct RemoteCache {
     pub(super) asking: Semaphore,
     lied: AtomicBool,
     pub(super) heard: Heard,
+    /// Why it last gave no answer, if it has given none since.
+    fault: Mutex<Option<Arc<str>>>,
 }
 
 /// How often a cache said what.
@@ -66,8 +70,8 @@ pub enum FetchError {
     #[error("a Content-Encoding that was not asked for")]
     Encoded,
     /// The request could not be made or answered.
-    #[error("{0}")]
-    Http(#[from] hyper_util::client::legacy::Error),
+    #[error(transparent)]
+    Http(#[from] SendError),
     /// The request could not be written.
     #[error("{0}")]
     Request(#[from] http::Error),
@@ -112,6 +116,7 @@ impl RemoteCache {
             asking: Semaphore::new(MOST_QUESTIONS),
             lied: AtomicBool::new(false),
             heard: Heard::default(),
+            fault: Mutex::default(),
         })
     }
 
@@ -138,6 +143,20 @@ impl RemoteCache {
     /// How often it said what.
     pub fn heard(&self) -> &Heard {
         &self.heard
+    }
+
+    /// Why it gave no answer when it was last asked.
+    pub fn fault(&self) -> Option<Arc<str>> {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_fault(&self, fault: Option<String>) {
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault.map(Arc::from);
+    }
+
+    /// The resolver and the host's name, if we look it up.
+    pub(super) fn names(&self) -> Option<(&Names, String)> {
+        self.client.names_for(&self.base)
     }
 
     /// Remembers that it delivered bytes that did not match.

@@ -6,7 +6,7 @@
 use crate::config::Config;
 use crate::format::HashPart;
 use crate::format::narinfo::Limits;
-use crate::http_client::{CredentialsError, Dialling, HttpClient, TlsError, trusted_file};
+use crate::http_client::{CredentialsError, Dialling, HttpClient, Names, TlsError, trusted_file};
 use crate::trust::{Answer, CacheId, Claim, Policy, Role, Silence};
 use crate::upstream::cache::RemoteCache;
 use crate::upstream::health::{Health, Treatment};
@@ -37,7 +37,7 @@ pub enum UpstreamsError {
         /// The cache's name.
         cache: Box<str>,
         /// What is wrong.
-        source: TlsError,
+        source: Arc<TlsError>,
     },
     /// The credentials of a cache.
     #[error("cache {cache}: {source}")]
@@ -107,22 +107,40 @@ impl Upstreams {
     /// # Errors
     /// [`UpstreamsError`] if a secret or certificate file cannot be used.
     pub fn new(config: &Config) -> Result<Self, UpstreamsError> {
+        let names = Names::of_system();
         let mut clients: HashMap<Option<PathBuf>, HttpClient> = HashMap::new();
         let mut caches = Vec::with_capacity(config.caches.len());
+        let mut cut_off: Vec<(Box<str>, Arc<TlsError>)> = Vec::new();
         for (id, settings) in config.policy.cache_ids().zip(&config.caches) {
             let ca_file = trusted_file(settings.ca_file.as_deref());
+            let failed = |source| UpstreamsError::Tls { cache: settings.name.clone(), source };
             let client = match clients.get(&ca_file) {
                 Some(client) => client.clone(),
                 None => {
-                    let client = HttpClient::new(ca_file.as_deref(), &Dialling::ASKING)
-                        .map_err(|source| UpstreamsError::Tls { cache: settings.name.clone(), source })?;
-                    clients.insert(ca_file, client.clone());
-                    client
+                    match HttpClient::new(&names, ca_file.as_deref(), &Dialling::ASKING).map_err(Arc::new) {
+                        Err(source) if settings.ca_file.is_some() => return Err(failed(source)),
+                        // The system's certificates: without them plain http goes on.
+                        Err(why) => HttpClient::untrusting(&names, &why, &Dialling::ASKING)
+                            .map_err(|e| failed(Arc::new(e)))?,
+                        Ok(client) => client,
+                    }
                 }
             };
+            if let Some(why) = client.is_untrusting().filter(|_| settings.url.scheme() == "https") {
+                cut_off.push((settings.name.clone(), Arc::clone(why)));
+            }
+            clients.insert(ca_file, client.clone());
             let cache = RemoteCache::new(id, settings, client)
                 .map_err(|source| UpstreamsError::Credentials { cache: settings.name.clone(), source })?;
             caches.push(Arc::new(cache));
+        }
+        if cut_off.len() == caches.len()
+            && let Some((cache, source)) = cut_off.pop()
+        {
+            return Err(UpstreamsError::Tls { cache, source });
+        }
+        for (cache, error) in cut_off {
+            tracing::warn!(%cache, %error, "cannot be asked over https; the other caches are");
         }
         let limits = Limits {
             bytes: usize::try_from(config.limits.narinfo.bytes()).unwrap_or(usize::MAX),
@@ -171,6 +189,30 @@ impl Upstreams {
         &self.caches
     }
 
+    /// Looks up the names of the caches' hosts, and says which have no address now. Nobody waits for it, and
+    /// every question tries again.
+    pub fn look_up_names(&self) {
+        for cache in &self.caches {
+            let Some((names, host)) = cache.names() else { continue };
+            let (cache, names) = (Arc::clone(cache), names.clone());
+            tokio::spawn(async move {
+                let cache = cache.name();
+                match timeout(SLOW_LOOKUP, names.look_up(&host)).await {
+                    Ok(Ok(_)) => {}
+                    Ok(Err(error)) => {
+                        tracing::warn!(cache, %error, "cannot be asked now; every question tries again")
+                    }
+                    Err(_) => tracing::warn!(
+                        cache,
+                        host,
+                        "the lookup of the name has not ended after {} seconds; other caches do not wait for it",
+                        SLOW_LOOKUP.as_secs()
+                    ),
+                }
+            });
+        }
+    }
+
     /// Asks every cache in `ask` for its claim.
     pub fn poll(&self, asked: HashPart, ask: impl Iterator<Item = CacheId>) -> Poll {
         let (sender, answers) = mpsc::unbounded_channel();
@@ -206,7 +248,10 @@ impl RemoteCache {
         tokio::pin!(asking);
         let ((answer, text), late) = match timeout(self.claim_timeout(), &mut asking).await {
             Ok(told) => (told, false),
-            Err(_) => ((Answer::NoAnswer(Silence::TimedOut), Bytes::new()), true),
+            Err(_) => {
+                self.set_fault(Some(self.lateness()));
+                ((Answer::NoAnswer(Silence::TimedOut), Bytes::new()), true)
+            }
         };
         let cache = self.id();
         self.take_note(&answer, Instant::now());
@@ -214,6 +259,14 @@ impl RemoteCache {
         drop(sender.send(Told { cache, answer, text }));
         if late && let Ok((answer, text)) = timeout(LATE, asking).await {
             drop(sender.send(Told { cache, answer, text }));
+        }
+    }
+
+    /// What keeps it from answering in time, as far as is known.
+    fn lateness(&self) -> String {
+        match self.names().filter(|(names, host)| names.is_looking_up(host)) {
+            Some((_, host)) => format!("the lookup of the name {host} has not ended"),
+            None => format!("nothing came within {} s", self.claim_timeout().as_secs_f32()),
         }
     }
 
@@ -237,11 +290,15 @@ impl RemoteCache {
             Answer::Claim(_) | Answer::NotFound | Answer::NoAnswer(Silence::Faulty) => before.answered(),
             Answer::NoAnswer(_) => before.silent(now),
         };
+        let error = self.fault().unwrap_or_default();
         match (before.is_down(), health.is_down()) {
             (false, true) => {
-                tracing::warn!(cache = self.name(), "is down: it is not waited for until it answers")
+                tracing::warn!(cache = self.name(), %error, "is down: it is not waited for until it answers")
             }
             (true, false) => tracing::info!(cache = self.name(), "is back"),
+            _ if before == Health::NEW && *health != before => {
+                tracing::info!(cache = self.name(), %error, "gave no answer")
+            }
             _ => {}
         }
     }
@@ -257,6 +314,9 @@ const CLAIM_FRESH: Duration = Duration::from_secs(3600);
 
 /// How long "not found" need not be asked for again (design §3.10).
 pub(crate) const NOT_FOUND_FRESH: Duration = Duration::from_secs(300);
+
+/// How long a lookup may take at the start before that is worth a word: as long as a cache is waited for.
+const SLOW_LOOKUP: Duration = Duration::from_secs(5);
 
 /// How long an answer is still listened for after its time was up.
 const LATE: Duration = Duration::from_secs(30);

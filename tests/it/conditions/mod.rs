@@ -1,6 +1,7 @@
 //! Outside conditions: what is missing, lost or taken is said in a clear sentence, with the right exit code, and
 //! nothing is lost.
 
+mod network;
 mod state;
 
 use crate::support::dirs::Dir;

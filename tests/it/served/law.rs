@@ -125,7 +125,7 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "preferred",
         packages: Some("pref-*"),
-        clauses: &[(1, &["alice", "bob", "frank"])],
+        clauses: &[(2, &["alice", "bob", "frank"])],
         dissent: Dissent::Prefer(&["bob", "alice", "carol"]),
         ..USUAL
     },

@@ -163,7 +163,7 @@ pub fn world(seed: u64, count: usize, urls: [String; 3]) -> World {
     for (n, truth) in truths.iter().enumerate() {
         let answers = answers(&mut dice, n, truth, &truths[(n + 1) % count].package, &mut world);
         world.paths.push(Path { hash: truth.package.hash(), answers });
-        if n % 40 == 0 {
+        if n.is_multiple_of(40) {
             let build = if dice.percent(60) { truth.package.clone() } else { variant(&mut dice, truth) };
             let pin = Pin {
                 path: build.path(),

@@ -21,6 +21,8 @@ pub struct Daemon {
     child: Child,
     log: Option<BufReader<ChildStderr>>,
     pub port: u16,
+    /// What it said before it listened.
+    pub before: String,
 }
 
 impl Daemon {
@@ -32,18 +34,22 @@ impl Daemon {
     pub fn start_as(mut command: Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
-        let line = next_line_with(&mut log, "listening");
+        let (before, line) = next_line_with(&mut log, "listening");
         let (_, after) = line.split_once("127.0.0.1:").unwrap();
         let port = after.chars().take_while(char::is_ascii_digit).collect::<String>().parse().unwrap();
-        Self { child, log: Some(log), port }
+        Self { child, log: Some(log), port, before }
     }
 
     pub fn signal(&self, name: &str) {
         assert!(Command::new("kill").args([name, &self.child.id().to_string()]).status().unwrap().success());
     }
 
+    /// A line with these words: from before it listened, else the next one.
     pub fn wait_for(&mut self, words: &str) -> String {
-        next_line_with(self.log.as_mut().unwrap(), words)
+        match self.before.lines().find(|line| line.contains(words)) {
+            Some(line) => line.to_owned(),
+            None => next_line_with(self.log.as_mut().unwrap(), words).1,
+        }
     }
 
     /// Reads on and forgets: a pipe that nobody empties would hold up the program.
@@ -69,13 +75,14 @@ impl Drop for Daemon {
     }
 }
 
-fn next_line_with(log: &mut BufReader<ChildStderr>, words: &str) -> String {
+/// The lines before the one with these words, and that one.
+fn next_line_with(log: &mut BufReader<ChildStderr>, words: &str) -> (String, String) {
     let mut all = String::new();
     loop {
         let mut line = String::new();
         assert!(log.read_line(&mut line).unwrap() > 0, "never said {words:?}, but:\n{all}");
         if line.contains(words) {
-            return line;
+            return (all, line);
         }
         all.push_str(&line);
     }

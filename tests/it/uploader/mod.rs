@@ -3,6 +3,7 @@
 mod attacks;
 mod crashes;
 mod hooked;
+mod network;
 mod processes;
 mod publishing;
 mod secrets;

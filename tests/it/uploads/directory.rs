@@ -3,7 +3,7 @@
 use crate::support::dirs::Dir;
 use crate::uploads::{destination, directory};
 use countersign::config::Target;
-use countersign::destination::{Body, Condition, ContentType, Place, PlaceErrorKind, Put};
+use countersign::destination::{Body, Condition, ContentType, Names, Place, PlaceErrorKind, Put};
 use countersign::format::StoreDir;
 use std::fs;
 use std::io;
@@ -187,7 +187,7 @@ async fn a_file_where_a_folder_should_be_is_told() {
 #[test]
 fn a_bucket_is_told_to_come_later() {
     let target = Target::S3 { bucket: "b".into(), prefix: "".into(), region: None, endpoint: None };
-    let error = Place::open(&destination(target), &StoreDir::default()).unwrap_err();
+    let error = Place::open(&destination(target), &StoreDir::default(), &Names::of_system()).unwrap_err();
     assert_eq!(error.kind(), PlaceErrorKind::Unsupported);
     assert_eq!(
         error.to_string(),

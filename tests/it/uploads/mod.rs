@@ -11,7 +11,7 @@ use crate::support::dirs::Dir;
 use crate::support::party::{Package, Party};
 use countersign::aside::Durability;
 use countersign::config::{Compression, Destination, Publish, Target};
-use countersign::destination::{NarFile, OurClaim, Patience, Place, PlaceError};
+use countersign::destination::{Names, NarFile, OurClaim, Patience, Place, PlaceError};
 use countersign::format::fingerprint::fingerprint;
 use countersign::format::{Signature, StoreDir};
 use countersign::pack::{Packed, pack_in};
@@ -50,17 +50,18 @@ fn destination(target: Target) -> Destination {
 
 fn server(url: &str, patience: Patience) -> Place {
     let destination = destination(Target::Http(Url::parse(url).unwrap()));
-    Place::open_with(&destination, &StoreDir::default(), patience).unwrap()
+    Place::open_with(&destination, &StoreDir::default(), &Names::of_system(), patience).unwrap()
 }
 
 fn directory(path: &Path) -> Place {
-    Place::open(&destination(Target::Directory(path.to_owned())), &StoreDir::default()).unwrap()
+    let destination = destination(Target::Directory(path.to_owned()));
+    Place::open(&destination, &StoreDir::default(), &Names::of_system()).unwrap()
 }
 
 fn with_credentials(url: &str, file: PathBuf) -> Result<Place, PlaceError> {
     let credentials_file = Some(file);
     let destination = Destination { credentials_file, ..destination(Target::Http(Url::parse(url).unwrap())) };
-    Place::open(&destination, &StoreDir::default())
+    Place::open(&destination, &StoreDir::default(), &Names::of_system())
 }
 
 /// A package, packed into a directory.
