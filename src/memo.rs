@@ -13,7 +13,7 @@ use crate::format::HashPart;
 use crate::question::{Question, lasts, recollect};
 use crate::status::VerdictCounts;
 use crate::transfer::{Relay, Withdrawn};
-use crate::trust::{Ballot, Endorsed, NarGrant, Verdict};
+use crate::trust::{Ballot, Endorsed, NarGrant, Timestamp, Verdict};
 use crate::upstream::{Known, Remembered, Upstreams};
 use bytes::Bytes;
 use moka::Expiry;
@@ -59,6 +59,9 @@ pub struct Held {
     admitted: Option<Option<Endorsed>>,
     withdrawn: Withdrawn,
     lasts: Duration,
+    /// When time alone could change it. A clock that is put right can pass that at once, so it is asked of the clock
+    /// and not of a timer.
+    changes: Option<Timestamp>,
     looked_ahead: AtomicBool,
     /// A late answer has changed the verdict. The late answer can be quicker than the putting in of what it
     /// changes, so being thrown out is not enough.
@@ -197,10 +200,11 @@ impl Verdicts {
 }
 
 impl Inner {
-    /// The remembered verdict, unless a late answer has changed it.
+    /// The remembered verdict, unless a late answer or the time has changed it.
     async fn current(&self, asked: HashPart) -> Option<Arc<Held>> {
         let held = self.held.get(&asked).await?;
-        if held.superseded.load(Ordering::Acquire) {
+        let is_past = held.changes.is_some_and(|at| clock::now() >= at);
+        if is_past || held.superseded.load(Ordering::Acquire) {
             self.held.invalidate(&asked).await;
             return None;
         }
@@ -245,6 +249,7 @@ impl Inner {
             admitted,
             withdrawn: Withdrawn::default(),
             lasts,
+            changes: ballot.policy().next_change(now),
             looked_ahead: AtomicBool::new(false),
             superseded: AtomicBool::new(false),
         };

@@ -99,16 +99,12 @@ pub fn recollect(upstreams: &Upstreams, asked: HashPart, known: &[Known]) -> Bal
 }
 
 /// How long a verdict over these answers may be remembered: until the first of them has to be asked for again
-/// (design §3.10), five minutes where a cache gave none, and never past the moment at which time alone could
-/// change it.
+/// (design §3.10), five minutes where a cache gave none.
 pub fn lasts(ballot: &Ballot, known: &[Known]) -> Duration {
-    let (now, instant) = (clock::now(), Instant::now());
-    let answered = known.iter().filter_map(|known| known.fresh_for(instant)).min();
+    let now = Instant::now();
+    let answered = known.iter().filter_map(|known| known.fresh_for(now)).min();
     let silent = ballot.said().any(|(_, said)| said.is_err()).then_some(crate::upstream::NOT_FOUND_FRESH);
-    let by_answers = answered.into_iter().chain(silent).min().unwrap_or(Duration::ZERO);
-    let change = ballot.policy().next_change(now);
-    let left = change.and_then(|at| u64::try_from(at.seconds().saturating_sub(now.seconds())).ok());
-    left.map_or(by_answers, |seconds| by_answers.min(Duration::from_secs(seconds)))
+    answered.into_iter().chain(silent).min().unwrap_or(Duration::ZERO)
 }
 
 /// Contradicting self-certifying claims whose bytes are fetched for one verdict.

@@ -1,5 +1,6 @@
 //! Wiring: one configuration becomes a running service, a reload replaces it, a signal stops it.
 
+use crate::clock;
 use crate::config::{Config, Listen, Mode};
 use crate::control;
 use crate::countersigner::Countersigner;
@@ -167,6 +168,7 @@ fn control(
             key: about.key.clone(),
             up_for: started.elapsed().as_secs(),
             caches: service.upstreams().caches().iter().map(|cache| cache_status(cache)).collect(),
+            clock: clock::fault().map(|behind| behind.to_string()),
             verdicts: verdicts.counts(),
             remembered: verdicts.count(),
         }

@@ -18,6 +18,8 @@ pub struct Status {
     pub key: String,
     /// Seconds since it started.
     pub up_for: u64,
+    /// What is wrong with the system's clock.
+    pub clock: Option<String>,
     /// The caches, in the order of the configuration.
     pub caches: Vec<CacheStatus>,
     /// Verdicts given since the start or the last reload.
@@ -66,6 +68,9 @@ impl fmt::Display for Status {
         writeln!(f, "config    {}", self.configuration.as_deref().unwrap_or("none: the built-in policy"))?;
         writeln!(f, "listening {}", self.listening.join(", "))?;
         writeln!(f, "key       {}", self.key)?;
+        if let Some(clock) = &self.clock {
+            writeln!(f, "clock     {clock}")?;
+        }
         let VerdictCounts { endorse, refuse, defer, absent } = self.verdicts;
         writeln!(
             f,
@@ -114,6 +119,7 @@ mod tests {
             listening: vec!["http://127.0.0.1:8419".to_owned()],
             key: "countersign-observe-1:AAAA".to_owned(),
             up_for: 3720,
+            clock: Some("the system clock is behind".to_owned()),
             caches: vec![CacheStatus {
                 name: "nixos".to_owned(),
                 down: true,
@@ -132,6 +138,7 @@ mode      observe: nothing is enforced
 config    none: the built-in policy
 listening http://127.0.0.1:8419
 key       countersign-observe-1:AAAA
+clock     the system clock is behind
 verdicts  10 endorsed, 1 refused, 2 deferred, 3 absent; 11 remembered
 
 CACHE  STATE       CLAIMS  NOT FOUND  SILENCES

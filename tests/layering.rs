@@ -35,7 +35,18 @@ const EDGES: &[(&str, &[&str])] = &[
     ("web", &["config", "format", "memo", "transfer", "trust", "upstream"]),
     (
         "run",
-        &["config", "control", "countersigner", "memo", "state", "status", "transfer", "upstream", "web"],
+        &[
+            "clock",
+            "config",
+            "control",
+            "countersigner",
+            "memo",
+            "state",
+            "status",
+            "transfer",
+            "upstream",
+            "web",
+        ],
     ),
     ("crash", &[]),
     (

@@ -188,9 +188,15 @@ impl Arguments {
             Err(error) => return fail(Exit::Io, &error),
         };
         let config = &loaded.config;
+        if let Some((file, written)) = state(config).newest() {
+            crate::clock::raise(file, written);
+        }
         match self.command {
             Command::Serve => {
                 crate::telemetry::start(config.log_format);
+                if let Some(behind) = crate::clock::fault() {
+                    tracing::warn!("{behind}");
+                }
                 for warning in loaded.warnings.lines() {
                     tracing::warn!("{warning}");
                 }
@@ -206,7 +212,12 @@ impl Arguments {
             }
             Command::Queue(command) => queue::queue(config, &command),
             Command::Claims => claims::claims(config),
-            Command::Explain { path, json } => explain::explain(config, &path, json),
+            Command::Explain { path, json } => {
+                if let Some(behind) = crate::clock::fault() {
+                    eprintln!("countersign: {behind}");
+                }
+                explain::explain(config, &path, json)
+            }
             Command::Key(KeyCommand::Rotate { .. }) => key::rotate(config),
             Command::Key(KeyCommand::Public { nix_conf: true, .. }) => key::nix_conf(config),
             // The others have run without a configuration.

@@ -38,6 +38,7 @@ async fn serving(loaded: Loaded, location: Location, environment: Environment) -
         Err(error) => return fail(Exit::from(&error), &error),
     };
     let mut uploading = Uploading::start(&loaded);
+    super::state(&loaded.config).note_time(crate::clock::marking());
     drop(loaded);
     for place in running.places() {
         tracing::info!(at = place, "listening");

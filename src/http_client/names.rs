@@ -28,7 +28,7 @@ struct Inner {
 /// What asks the system, and blocks.
 type System = dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync;
 
-type Found = Result<Arc<[SocketAddr]>, NameError>;
+type Found = Result<Vec<SocketAddr>, NameError>;
 
 /// Why a name has no address.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -65,7 +65,7 @@ impl Names {
     ///
     /// # Errors
     /// [`NameError`] if the system knows none.
-    pub async fn look_up(&self, name: &str) -> Result<Arc<[SocketAddr]>, NameError> {
+    pub async fn look_up(&self, name: &str) -> Result<Vec<SocketAddr>, NameError> {
         self.begin(name).await
     }
 
@@ -86,7 +86,7 @@ impl Names {
             let found = tokio::task::spawn_blocking(move || (asking.system)(&name)).await;
             let found = found.map_err(io::Error::other).flatten();
             inner.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&key);
-            found.map(Arc::from).map_err(|source| NameError::Unknown { name: key, source: Arc::new(source) })
+            found.map_err(|source| NameError::Unknown { name: key, source: Arc::new(source) })
         });
         let key: Box<str> = name.into();
         let failed = key.clone();
@@ -137,7 +137,7 @@ impl Service<Name> for Patient {
                     .unwrap_or_else(|_| Err(NameError::Late { name: name.as_str().into(), limit })),
                 None => lookup.await,
             };
-            found.map(|addresses| Vec::from(&*addresses).into_iter())
+            found.map(Vec::into_iter)
         }
         .boxed()
     }

@@ -1,10 +1,13 @@
 //! The mark by which a state directory says which layout it has.
 //!
 //! `version` holds one number. A newer program raises it when it changes what lies in the directory; an older one
-//! then refuses to use it, because it would misread what it finds. Without the mark the layout is the first.
+//! then refuses to use it, because it would misread what it finds. Without the mark the layout is the first. The
+//! file's own time is when the service last started.
 
 use super::{StateDirectory, StateError, rename, write_beside};
 use std::io;
+use std::path::PathBuf;
+use std::time::SystemTime;
 
 impl StateDirectory {
     /// Whether this program knows the layout.
@@ -23,6 +26,23 @@ impl StateDirectory {
             let written = write_beside(&path, &format!("{LAYOUT}\n"));
             written.and_then(|fresh| rename(&fresh, &path)).unwrap_or_default();
         }
+    }
+
+    /// The newest of the files that are kept here, and when it was written.
+    pub fn newest(&self) -> Option<(PathBuf, SystemTime)> {
+        let written = |name: &str| {
+            let path = self.0.join(name);
+            let at = std::fs::metadata(&path).and_then(|file| file.modified()).ok()?;
+            Some((path, at))
+        };
+        KEPT.iter().filter_map(|name| written(name)).max_by_key(|(_, at)| *at)
+    }
+
+    /// Notes that it has been this time: no later start takes it to be earlier. Where nothing can be written,
+    /// nothing is noted.
+    pub fn note_time(&self, now: SystemTime) {
+        let mark = std::fs::File::options().append(true).open(self.0.join(MARK));
+        mark.and_then(|file| file.set_modified(now)).unwrap_or_default();
     }
 
     fn marked_version(&self) -> Result<Option<u32>, StateError> {
@@ -46,6 +66,9 @@ impl StateDirectory {
 
 /// The file that holds the mark.
 const MARK: &str = "version";
+
+/// The files whose times are those of this machine's clock.
+const KEPT: [&str; 6] = [MARK, "machine.sec", "machine.pub", "observe.sec", "observe.pub", "retired.pub"];
 
 /// The layout that this program reads and writes.
 pub(super) const LAYOUT: u32 = 1;

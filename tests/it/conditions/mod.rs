@@ -1,6 +1,7 @@
 //! Outside conditions: what is missing, lost or taken is said in a clear sentence, with the right exit code, and
 //! nothing is lost.
 
+mod clock;
 mod network;
 mod state;
 

@@ -259,11 +259,17 @@ fn missing(dice: &mut Dice) -> Wire {
 
 /// A forged build, signed by nobody, by a stolen key, or by one that may not sign it.
 fn forged(dice: &mut Dice, truth: &Truth, cache: usize, world: &mut World) -> Wire {
-    let build = variant(dice, truth);
-    let signing: &[&str] = match dice.below(6) {
+    let mut build = variant(dice, truth);
+    let signing: &[&str] = match dice.below(7) {
         0 => &[],
         1 => &["mallory-1", "false alice"],
         2 => &["carol-1"],
+        6 => {
+            // Renamed into what the limited signer may vouch for.
+            let name = format!("{}-carol-1", build.hash());
+            build.core.store_path = StorePath::from_base_name(&name).unwrap();
+            &["carol-1"]
+        }
         3 => &["bob-0", "frank-0", "grace-1", "erin-1"],
         4 => &["bob-1"],
         _ => &["alice-2"],
@@ -287,7 +293,9 @@ fn narinfo(
     world: &mut World,
 ) -> Wire {
     let parties: Vec<&Party> = signing.iter().map(|name| key(name)).collect();
-    let compression = if truth.address.is_some() { "none" } else { dice.pick(&["none", "xz", "zstd", "br"]) };
+    // Nobody can decode the last.
+    let packed = dice.pick(&["none", "xz", "zstd", "br", "gzip", "bzip2", "lz4"]);
+    let compression = if truth.address.is_some() { "none" } else { packed };
     let mut text = build.narinfo(compression, &parties);
     if dice.percent(10) {
         // A good signature of another build.
