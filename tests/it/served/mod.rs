@@ -5,15 +5,15 @@
 //! signatures with the library and counts by trying every subset (`judging`). `paths` and `mangle` make the texts
 //! from one seed, which is printed; `COUNTERSIGN_SEED` sets it.
 //!
-//! Seen to fail with each of these changed by hand, one at a time: signatures pooled without regard to
-//! `accept-signers` (`Policy::showable`); `may-vouch-for` not looked at (`Policy::may_vouch`); keys that are
-//! revoked or past `not-after` counted (`SignerKey::is_valid`); `derives-from` not followed (`Policy::voices`);
-//! operators of all claims counted, not of the agreeing ones (`candidates`); `void` left out of `lacks`; "more
-//! than" taken for "as many as" (`outvoting`); a preferred signer that vouches for two cores
-//! (`preferred`); limited signers' names not taken for noise (`with_one_name`); a silent cache that must answer
-//! (`must_answer`); an offer of a witness (`offers`); a path bound by content beside dissent, or under a rule that
-//! ignores content (`by_content`); the first exception's end (`Exception::holds`); a narinfo of another path
-//! (`Claim::new`); the size left out of the comparison (`Core`).
+//! Seen to fail with each of these taken out or turned round by hand, one at a time: `may-vouch-for`, `suspended` and
+//! `accept-signers` (`Policy::may_vouch`, `showable`); `revoked`, `not-before`, `not-after` (`SignerKey::is_valid`);
+//! `derives-from` (`Policy::voices`); caches of one operator counted as two (`candidates`); the void voices (`lacks`);
+//! "more than" taken for "as many as" (`outvoting`); a signer with two cores preferred (`preferred`); names of limited
+//! signers that are no noise (`with_one_name`); a credible claim without a signer that the rule names (`weighed`);
+//! `must-answer`; the offer of a witness, or in an unknown compression (`offers`); content beside another credible core,
+//! under a rule that ignores it, or that does not recompute (`by_content`); an exception's end (`Exception::holds`);
+//! other cores beside a pinned one (`judge`); a narinfo that contradicts its own address (`Claim::new`); the name of
+//! a signature's key (`keys_named`).
 
 mod judging;
 mod law;
