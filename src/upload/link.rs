@@ -81,7 +81,10 @@ impl Link {
             return Ok(());
         }
         // Told over a new connection, it is told twice; that does no harm.
-        self.ask(|store| store.add_temp_root(path))?;
+        if let Err(error) = self.ask(|store| store.add_temp_root(path)) {
+            self.inner.lock().unwrap_or_else(PoisonError::into_inner).kept.remove(path);
+            return Err(error);
+        }
         let Some(spool) = &self.spool else { return Ok(()) };
         let lasting = spool.root(&self.store_dir, path).map_err(|error| error.to_string()).and_then(|link| {
             self.ask(|store| store.add_indirect_root(&link)).map_err(|error| error.to_string())
