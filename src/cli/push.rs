@@ -12,7 +12,7 @@ use crate::upload::Uploader;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 /// What became of what was pushed.
@@ -164,6 +164,7 @@ fn watch(queue: &Queue, wishes: &[Wish]) -> Result<Vec<Row>, QueueError> {
         bar.set_style(style);
     }
     loop {
+        let began = Instant::now();
         let all = queue.rows(false)?;
         let rows: HashMap<(&str, &StorePath), &Row> =
             all.iter().map(|row| ((&*row.destination, &row.path), row)).collect();
@@ -179,7 +180,8 @@ fn watch(queue: &Queue, wishes: &[Wish]) -> Result<Vec<Row>, QueueError> {
             bar.finish_and_clear();
             return Ok(of_wishes.into_iter().cloned().collect());
         }
-        std::thread::sleep(LOOK);
+        // Looking takes a tenth of the time at most, however long the queue.
+        std::thread::sleep(LOOK.max(began.elapsed() * 9));
     }
 }
 
@@ -244,4 +246,4 @@ impl Summary {
 }
 
 /// How often to look.
-const LOOK: Duration = Duration::from_millis(100);
+const LOOK: Duration = Duration::from_millis(20);

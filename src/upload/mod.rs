@@ -14,6 +14,7 @@
 //! The secret keys are here and nowhere else, and this process parses nothing that a cache sends: it asks another
 //! one what the caches say.
 
+mod ahead;
 mod asker;
 mod inputs;
 mod intake;

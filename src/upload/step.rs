@@ -15,6 +15,7 @@ use crate::format::{Core, Signature, StorePath};
 use crate::pack::{PackError, Packed, measure, pack_in};
 use crate::queue::{Event, Origin, Row, State, StoredNar, Wish};
 use crate::store::{PathInfo, StoreError, dump};
+use crate::upload::ahead::deepest_first;
 use crate::upload::inputs;
 use crate::upload::intake::may_leave;
 use crate::upload::lane::Lane;
@@ -236,20 +237,46 @@ impl Work<'_> {
         })
     }
 
-    /// Every reference is wanted at the destination before this path.
+    /// Every reference is wanted at the destination before this path, and with them what they will ask for in turn.
     fn ask_references(&self) -> Result<(), Setback> {
+        let mut looked_behind = 0;
+        let paths = deepest_first(self.path(), |path| {
+            if path == self.path() {
+                return Ok(self.references().cloned().collect());
+            }
+            looked_behind += 1;
+            if looked_behind > AHEAD { Ok(Vec::new()) } else { self.will_ask_for(path) }
+        })?;
         let destination = &self.row.destination;
-        let wish = |path: &StorePath| Wish {
+        let wish = |path| Wish {
             destination: destination.clone(),
-            path: path.clone(),
+            path,
             origin: Origin::Reference,
             derivation: None,
         };
-        let wishes: Vec<Wish> = self.references().map(wish).collect();
+        let wishes: Vec<Wish> = paths.into_iter().map(wish).collect();
         for wish in &wishes {
             self.shared.link.keep(&wish.path)?;
         }
         self.shared.ask(&wishes).map_err(|error| Setback::Lane(error.to_string(), Duration::ZERO))
+    }
+
+    /// What a reference will ask for when its turn comes, if it is sure to go.
+    fn will_ask_for(&self, path: &StorePath) -> Result<Vec<StorePath>, Setback> {
+        let is_known = || self.shared.queue().find(&self.row.destination, path).map(|row| row.is_some());
+        let is_sure = self.shared.upload.inputs == Inputs::Any
+            && self.lane.destination.skip_vouched_by.is_empty()
+            && may_leave(&self.lane.destination, path)
+            && !is_known().map_err(|error| Setback::Lane(error.to_string(), Duration::ZERO))?;
+        if !is_sure {
+            return Ok(Vec::new());
+        }
+        let Some(info) = self.shared.link.ask(|store| store.path_info(path))? else { return Ok(Vec::new()) };
+        let is_there = || self.shared.runtime.block_on(look(self.place, path.hash_part()));
+        if matches!(licence_of(self.shared, &info, false), Licence::Withheld(_)) || is_there()?.is_some() {
+            return Ok(Vec::new());
+        }
+        Ok(info.core.references.iter().cloned().collect())
     }
 
     /// The first reference that is not there yet.
@@ -275,8 +302,7 @@ impl Work<'_> {
     }
 
     fn references(&self) -> impl Iterator<Item = &StorePath> {
-        let own = &self.core().store_path;
-        self.core().references.iter().filter(move |path| *path != own)
+        self.core().references.iter().filter(|path| *path != self.path())
     }
 
     /// `Skipped`, if a signer of `skip-vouched-by` vouches for this core in a source cache; else `otherwise`.
@@ -317,17 +343,7 @@ impl Work<'_> {
     }
 
     fn licence(&self) -> Licence {
-        let own = self.shared.keys.public();
-        let circumstances = Circumstances {
-            store_dir: &self.shared.store_dir,
-            policy: &self.shared.policy,
-            own: &own,
-            machine: &self.shared.machines,
-            reported: self.row.derivation.is_some(),
-            sign_remote_builds: self.shared.upload.sign_remote_builds,
-            now: self.shared.now(),
-        };
-        licence(self.info, &circumstances)
+        licence_of(self.shared, self.info, self.row.derivation.is_some())
     }
 
     /// Our signatures beside those that it has.
@@ -371,6 +387,25 @@ impl Work<'_> {
     fn core(&self) -> &Core {
         &self.info.core
     }
+
+    fn path(&self) -> &StorePath {
+        &self.core().store_path
+    }
+}
+
+/// What may be done with a path; `reported` if the hook reported its build.
+fn licence_of(shared: &Shared, info: &PathInfo, reported: bool) -> Licence {
+    let own = shared.keys.public();
+    let circumstances = Circumstances {
+        store_dir: &shared.store_dir,
+        policy: &shared.policy,
+        own: &own,
+        machine: &shared.machines,
+        reported,
+        sign_remote_builds: shared.upload.sign_remote_builds,
+        now: shared.now(),
+    };
+    licence(info, &circumstances)
 }
 
 /// A destination that cannot be used at all.
@@ -423,3 +458,7 @@ impl From<PackError> for Setback {
 
 /// However long a destination asks for.
 const LONGEST_PATIENCE: Duration = Duration::from_secs(3600);
+
+/// How many references are looked behind, which other entries may have to wait for. A guess: more than most builds
+/// have that are not at the destination yet; each costs one question to it.
+const AHEAD: usize = 256;

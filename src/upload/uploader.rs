@@ -72,6 +72,7 @@ pub(super) struct Shared {
     lanes: Vec<Lane>,
     queue: Mutex<Queue>,
     news: (Mutex<()>, Condvar),
+    /// Threads that a stop waits for.
     threads: AtomicUsize,
     now: fn() -> Timestamp,
 }
@@ -149,7 +150,7 @@ impl Uploader {
     pub fn stop(self, patience: Duration) {
         self.shared.stopping.store(true, Ordering::SeqCst);
         self.shared.tell_news();
-        let step = Duration::from_millis(20);
+        let step = Duration::from_millis(5);
         let mut waited = Duration::ZERO;
         while self.shared.threads.load(Ordering::SeqCst) > 0 && waited < patience {
             std::thread::sleep(step);
@@ -199,7 +200,7 @@ fn run_intake(shared: &Shared, spool: Option<&Spool>) {
             Err(_) => {}
         }
         match (&notices, taken, trouble.is_empty()) {
-            (Some(notices), 0, true) => drop(notices.wait(LOOK)),
+            (Some(notices), 0, true) => drop(shared.idle(|| notices.wait(LOOK))),
             (_, 0, _) => shared.nap(LOOK),
             _ => {}
         }
@@ -331,6 +332,14 @@ impl Shared {
 
     fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Waits for something that a stop does not end, and which it therefore does not wait for.
+    fn idle<T>(&self, wait: impl FnOnce() -> T) -> T {
+        self.threads.fetch_sub(1, Ordering::SeqCst);
+        let waited = wait();
+        self.threads.fetch_add(1, Ordering::SeqCst);
+        waited
     }
 
     /// Waits until there may be something to do.

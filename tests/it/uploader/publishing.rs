@@ -73,6 +73,26 @@ fn the_uploader_takes_what_is_pushed_while_it_runs() {
     assert_eq!(uploader.stop(), Some(0), "{}", uploads.log());
 }
 
+/// Of a chain whose end alone is pushed, what refers to nothing goes first, so that narinfos do not all wait for the
+/// last NAR; and nothing is asked for that lies behind what is at the destination already.
+#[test]
+fn what_a_path_refers_to_is_asked_for_from_the_deepest_on() {
+    let uploads = Uploads::new("2.34", DIRECTORY);
+    let built = uploads.daemon.build(&chain(8, 10));
+    let asked = || -> Vec<String> {
+        let queue = uploads.queue();
+        let entries = queue["entries"].as_array().unwrap();
+        entries.iter().map(|entry| entry["path"].as_str().unwrap().to_owned()).collect()
+    };
+    let names = |numbers: &[usize]| numbers.iter().map(|&n| built[n].to_string()).collect::<Vec<_>>();
+    uploads.ok(&["push", &full(&built[4])]);
+    assert_eq!(asked(), names(&[4, 0, 1, 2, 3]));
+
+    std::fs::remove_dir_all(uploads.state()).unwrap();
+    uploads.ok(&["push", &full(&built[7])]);
+    assert_eq!(asked(), names(&[7, 4, 5, 6]));
+}
+
 /// The same core signed by others: their signatures stay, in their place, and ours is added.
 #[test]
 fn our_signature_is_added_to_what_is_there() {
