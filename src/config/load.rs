@@ -9,6 +9,7 @@ use crate::config::destination::read_destinations;
 use crate::config::draft::{Draft, Raw, destinations, draft};
 use crate::config::fault::At;
 use crate::config::lists::check_lists;
+use crate::config::patience::Patience;
 use crate::config::read::{Desk, Table};
 use crate::config::report::Report;
 use crate::config::rules::{read_exceptions, read_rules};
@@ -216,6 +217,7 @@ fn read(entries: &DeTable<'_>, env: &Environment, now: Timestamp, desk: &Desk) -
         when_refused: settings.when_refused,
         when_undecided: settings.when_undecided,
         decision_timeout: settings.decision_timeout,
+        patience: Patience::default(),
         log_format: settings.log_format,
         serving: settings.serving,
         limits: settings.limits,

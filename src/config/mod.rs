@@ -39,6 +39,7 @@ mod keys;
 mod lists;
 mod load;
 mod near;
+mod patience;
 mod reach;
 mod read;
 mod report;
@@ -58,6 +59,7 @@ pub use destination::{Compression, Destination, Publish, Target};
 pub use fault::{Aside, Fault, Severity};
 pub use keys::{KeyDoc, keys};
 pub use load::{BUILT_IN_POLICY, Environment, LoadError, Loaded, Location, load, parse};
+pub use patience::Patience;
 pub use report::{Report, Style};
 pub use schema::{
     CacheSettings, Config, Dashboard, Database, Evidence, Inputs, Limits, LogFormat, Mode, Otherwise,

@@ -3,7 +3,7 @@
 //! Every value is inside its bounds, every name is resolved, and the policy is one that can be judged by. The
 //! defaults stand here, as `Default` where a section has them all, and in [`crate::config::keys()`] as text.
 
-use crate::config::{ByteRate, ByteSize, Destination, HostPort, Listen};
+use crate::config::{ByteRate, ByteSize, Destination, HostPort, Listen, Patience};
 use crate::format::StoreDir;
 use crate::trust::Policy;
 use std::fmt;
@@ -36,6 +36,8 @@ pub struct Config {
     pub when_undecided: Otherwise,
     /// How long one question may take.
     pub decision_timeout: Duration,
+    /// How long others are waited for otherwise.
+    pub patience: Patience,
     /// How the log is written.
     pub log_format: LogFormat,
     /// How bytes are served.

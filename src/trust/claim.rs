@@ -5,7 +5,7 @@
 //! module's siblings.
 
 use crate::format::narinfo::{Compression, Core, Hints, NarInfo};
-use crate::format::{HashPart, StoreDir, StorePath};
+use crate::format::{HashPart, NixHash, StoreDir, StorePath};
 use crate::trust::CacheId;
 use std::fmt;
 
@@ -130,4 +130,7 @@ pub struct Offer {
     pub compression: Compression,
     /// How long the compressed file is said to be.
     pub file_size: Option<u64>,
+    /// What the compressed file is said to hash to: a hint that nobody signs. Two offers with the same one may be
+    /// continued with each other's bytes; whether they are the same shows in the NAR.
+    pub file_hash: Option<NixHash>,
 }

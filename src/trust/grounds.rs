@@ -64,6 +64,7 @@ impl<'a> Judge<'a> {
                 location,
                 compression: claim.hints.compression.clone(),
                 file_size: claim.hints.file_size,
+                file_hash: claim.hints.file_hash,
             };
             offers.push((cache.priority, offer));
         }
