@@ -211,7 +211,8 @@ fn service(
     }
     let upstreams = Arc::new(Upstreams::new(config)?);
     upstreams.look_up_names();
-    let relay = Arc::new(Relay::new(&config.serving, &config.limits, state.path().join("spool")));
+    let relay =
+        Arc::new(Relay::new(&config.serving, &config.limits, config.patience, state.path().join("spool")));
     let prefetch = config.serving.prefetch;
     let answers = Remembered::new(state.path().join("spool"));
     let countersigner = Arc::new(countersigner);

@@ -20,7 +20,8 @@ pub(super) fn claims(config: &Config) -> Exit {
         Ok(upstreams) => upstreams,
         Err(error) => return fail(Exit::Io, &error),
     };
-    let relay = Relay::new(&config.serving, &config.limits, config.state_directory.join("spool"));
+    let relay =
+        Relay::new(&config.serving, &config.limits, config.patience, config.state_directory.join("spool"));
     match run_async(answer_all(&upstreams, &relay)) {
         Ok(exit) | Err(exit) => exit,
     }

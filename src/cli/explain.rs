@@ -65,7 +65,7 @@ pub(super) fn explain(config: &Config, path: &str, json: bool) -> Exit {
         Err(error) => return fail(Exit::Io, &error),
     };
     let state = StateDirectory::at(config.state_directory.clone());
-    let relay = Relay::new(&config.serving, &config.limits, state.path().join("spool"));
+    let relay = Relay::new(&config.serving, &config.limits, config.patience, state.path().join("spool"));
     // Explained before the runtime ends: what it cuts off is no fault of a cache.
     let explaining =
         async { explanation(&upstreams, &Question::ask(&upstreams, &relay, asked, &[]).await, asked) };

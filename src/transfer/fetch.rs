@@ -1,8 +1,9 @@
-//! The compressed bytes of one NAR as they arrive from a source, under a deadline for every frame and a
-//! minimum average rate.
+//! The compressed bytes of one NAR as they arrive from a source, and when to stop waiting for them.
 
+use crate::transfer::plan::Failure;
 use crate::upstream::FetchError;
 use bytes::Bytes;
+use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use std::future::Future;
@@ -13,10 +14,38 @@ use tokio::time::timeout;
 #[derive(Debug)]
 pub(super) struct Fetch {
     body: Incoming,
-    minimum_rate: u64,
-    most: u64,
-    received: u64,
-    waited: Duration,
+    terms: Terms,
+    tempo: Tempo,
+    /// The source said how many bytes there are, so that an end before them cannot pass for the end.
+    is_declared: bool,
+}
+
+/// What a source is held to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
+    /// How long nothing may come.
+    pub(super) stall: Duration,
+    /// How long it may be slower than the minimum.
+    pub(super) grace: Duration,
+    /// Bytes a second on average.
+    pub(super) minimum_rate: u64,
+    /// Bytes that it may send: endless empty members end there.
+    pub(super) most: u64,
+    /// How long the best other source is expected to take for all of it, if there is one.
+    pub(super) rival: Option<Duration>,
+    /// How long no source is compared with another.
+    pub(super) trial: Duration,
+}
+
+/// How much came in which time. Only the time spent waiting for the source counts, not the client's.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Tempo {
+    /// Bytes so far.
+    pub(super) received: u64,
+    /// Bytes still to come, if that is known.
+    pub(super) left: Option<u64>,
+    /// The time spent waiting for them.
+    pub(super) waited: Duration,
 }
 
 /// Why bytes stopped coming.
@@ -29,11 +58,20 @@ pub enum Interrupted {
     #[error("the transfer broke off: {0}")]
     Broken(#[from] hyper::Error),
     /// Nothing came for too long.
-    #[error("nothing came for {} seconds", STALL.as_secs())]
-    Stalled,
+    #[error("nothing came for {} seconds", .0.as_secs_f32())]
+    Stalled(Duration),
     /// Too little came.
     #[error("less than {0} bytes a second came (`serving.minimum-rate`)")]
     Slow(u64),
+    /// Another source is expected to be done with all of it long before this one with the rest.
+    #[error("another source is expected to be much faster")]
+    Outpaced,
+    /// Its first byte was late, and another source's was not.
+    #[error("its first byte had not come after {} seconds, and another source's had", .0.as_secs_f32())]
+    Late(Duration),
+    /// It ended early, and had not said how long it would be.
+    #[error("the transfer ended early")]
+    Short,
     /// More compressed bytes than the NAR can need.
     #[error("more than {0} bytes came, and the NAR is not complete")]
     TooMuch(u64),
@@ -43,63 +81,161 @@ pub enum Interrupted {
 }
 
 impl Fetch {
-    /// Reads a body that must bring `minimum_rate` bytes a second on average, and at most what a NAR of
-    /// `nar_size` bytes can take up when compressed badly: endless empty members end there.
-    pub(super) fn new(body: Incoming, nar_size: u64, minimum_rate: u64) -> Self {
-        let most = nar_size.saturating_add(nar_size / 8).saturating_add(OVERHEAD);
-        Self { body, minimum_rate, most, received: 0, waited: Duration::ZERO }
+    /// Reads a body under these terms.
+    pub(super) fn new(body: Incoming, terms: Terms) -> Self {
+        let declared = body.size_hint().exact();
+        let tempo = Tempo { left: declared, ..Tempo::default() };
+        Self { body, terms, tempo, is_declared: declared.is_some() }
     }
 
     /// The next frame, `None` at the end. Safe to drop and call again.
     pub(super) async fn frame(&mut self) -> Result<Option<Bytes>, Interrupted> {
         loop {
             let since = Instant::now();
-            let frame = in_time(self.body.frame()).await?;
-            self.waited = self.waited.saturating_add(since.elapsed());
+            let frame = in_time(self.terms.stall, self.body.frame()).await?;
+            self.tempo.waited = self.tempo.waited.saturating_add(since.elapsed());
             let Some(frame) = frame else { return Ok(None) };
             // Trailers carry nothing that we use.
             if let Ok(data) = frame?.into_data()
                 && !data.is_empty()
             {
-                self.received = self.received.saturating_add(data.len() as u64);
-                if self.received > self.most {
-                    return Err(Interrupted::TooMuch(self.most));
-                }
-                self.check_rate()?;
+                self.tempo.add(data.len() as u64);
+                self.terms.judge(&self.tempo)?;
                 return Ok(Some(data));
             }
         }
     }
 
-    /// Only the time spent waiting for the source counts, not the client's.
-    fn check_rate(&self) -> Result<(), Interrupted> {
-        let is_slow =
-            self.waited > GRACE && self.received < self.minimum_rate.saturating_mul(self.waited.as_secs());
-        if is_slow { Err(Interrupted::Slow(self.minimum_rate)) } else { Ok(()) }
+    /// What came so far.
+    pub(super) fn tempo(&self) -> Tempo {
+        self.tempo
+    }
+
+    /// Whether an end of the body can be one that nobody meant.
+    pub(super) fn may_be_short(&self) -> bool {
+        !self.is_declared
     }
 }
 
-/// What a source is to send next, the head of its response included, if it comes in time.
-pub(super) async fn in_time<T>(coming: impl Future<Output = T>) -> Result<T, Interrupted> {
-    timeout(STALL, coming).await.map_err(|_| Interrupted::Stalled)
+impl Interrupted {
+    /// What it says of the source.
+    pub(super) fn failure(&self, got_on: bool) -> Failure {
+        match self {
+            Self::Fetch(error) if !may_pass(error) => Failure::Useless,
+            Self::Fetch(_) | Self::Broken(_) | Self::Stalled(_) | Self::Short => Failure::Cut { got_on },
+            Self::Slow(_) | Self::Outpaced | Self::Late(_) => Failure::Slow,
+            Self::TooMuch(_) | Self::Spool(_) => Failure::Useless,
+        }
+    }
+
+    /// Whether the source gives no part of the file, and might give the whole.
+    pub(super) fn is_about_the_part(&self) -> bool {
+        matches!(self, Self::Fetch(FetchError::Status(status)) if matches!(status.as_u16(), 206 | 416))
+    }
 }
 
-/// A source that sends nothing for so long is given up. Nix itself waits 300 s; a guess well below that.
-const STALL: Duration = Duration::from_secs(20);
+/// Whether the same request may succeed a moment later.
+fn may_pass(error: &FetchError) -> bool {
+    match error {
+        FetchError::Http(_) => true,
+        FetchError::Status(status) => {
+            status.is_server_error() || matches!(status.as_u16(), 206 | 408 | 416 | 429)
+        }
+        FetchError::Outside(_)
+        | FetchError::Redirects
+        | FetchError::RedirectNowhere
+        | FetchError::Encoded
+        | FetchError::Request(_) => false,
+    }
+}
 
-/// Bytes that compression may add to a small NAR: headers, empty blocks.
-const OVERHEAD: u64 = 1024 * 1024;
+impl Tempo {
+    fn add(&mut self, bytes: u64) {
+        self.received = self.received.saturating_add(bytes);
+        self.left = self.left.map(|left| left.saturating_sub(bytes));
+    }
 
-/// How long a source may be slow before its average counts.
-const GRACE: Duration = Duration::from_secs(15);
+    /// How long what is left will take if it goes on like this.
+    fn remaining(&self) -> Option<Duration> {
+        let left = self.left?;
+        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+        let seconds = self.waited.as_secs_f64() * (left as f64) / (self.received.max(1) as f64);
+        Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+    }
+}
+
+impl Terms {
+    /// Whether the source may go on.
+    fn judge(&self, tempo: &Tempo) -> Result<(), Interrupted> {
+        if tempo.received > self.most {
+            return Err(Interrupted::TooMuch(self.most));
+        }
+        #[expect(clippy::cast_precision_loss, reason = "an average")]
+        let due = self.minimum_rate as f64 * tempo.waited.as_secs_f64();
+        #[expect(clippy::cast_precision_loss, reason = "an average")]
+        if tempo.waited > self.grace && (tempo.received as f64) < due {
+            return Err(Interrupted::Slow(self.minimum_rate));
+        }
+        // To begin again elsewhere has its price, so the other must be better by far.
+        let is_outpaced = self.rival.zip(tempo.remaining()).is_some_and(|(rival, remaining)| {
+            tempo.waited > self.trial && remaining > rival.saturating_mul(4).saturating_add(self.stall)
+        });
+        if is_outpaced { Err(Interrupted::Outpaced) } else { Ok(()) }
+    }
+}
+
+/// What a source is to send next, if it comes in time.
+pub(super) async fn in_time<T>(stall: Duration, coming: impl Future<Output = T>) -> Result<T, Interrupted> {
+    timeout(stall, coming).await.map_err(|_| Interrupted::Stalled(stall))
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const TERMS: Terms = Terms {
+        stall: Duration::from_secs(2),
+        grace: Duration::from_secs(15),
+        minimum_rate: 16 << 10,
+        most: 1 << 40,
+        rival: None,
+        trial: Duration::from_secs(1),
+    };
+
+    fn tempo(received: u64, left: u64, seconds: u64) -> Tempo {
+        Tempo { received, left: Some(left), waited: Duration::from_secs(seconds) }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_source_is_waited_for_and_not_for_ever() {
-        assert!(matches!(in_time(std::future::pending::<()>()).await, Err(Interrupted::Stalled)));
-        assert!(in_time(tokio::time::sleep(STALL / 2)).await.is_ok());
+        let never = in_time(TERMS.stall, std::future::pending::<()>()).await;
+        assert!(matches!(never, Err(Interrupted::Stalled(_))));
+        assert!(in_time(TERMS.stall, tokio::time::sleep(TERMS.stall / 2)).await.is_ok());
+    }
+
+    #[test]
+    fn a_slow_source_has_its_time_of_grace() {
+        assert!(TERMS.judge(&tempo(1, 1 << 30, 15)).is_ok());
+        assert!(matches!(TERMS.judge(&tempo(16 << 10, 1 << 30, 16)), Err(Interrupted::Slow(_))));
+        assert!(TERMS.judge(&tempo(16 * (16 << 10) + 1, 1 << 30, 16)).is_ok());
+    }
+
+    #[test]
+    fn a_source_is_outpaced_only_by_far_and_not_at_once() {
+        let rivalled = Terms { rival: Some(Duration::from_secs(3)), ..TERMS };
+        // A megabyte a second.
+        assert!(rivalled.judge(&tempo(1_000_000, 900_000_000, 1)).is_ok(), "too early to say");
+        assert!(matches!(rivalled.judge(&tempo(2_000_000, 900_000_000, 2)), Err(Interrupted::Outpaced)));
+        assert!(rivalled.judge(&tempo(2_000_000, 14_000_000, 2)).is_ok(), "as good as done");
+        assert!(TERMS.judge(&tempo(2_000_000, 900_000_000, 2)).is_ok(), "there is no other");
+        let unknown = Tempo { left: None, ..tempo(2_000_000, 0, 2) };
+        assert!(rivalled.judge(&unknown).is_ok(), "nobody knows how much is left");
+    }
+
+    #[test]
+    fn no_body_goes_on_for_ever() {
+        let bounded = Terms { most: 1000, ..TERMS };
+        assert!(bounded.judge(&tempo(1000, 1, 0)).is_ok());
+        assert!(matches!(bounded.judge(&tempo(1001, 1, 0)), Err(Interrupted::TooMuch(1000))));
     }
 }

@@ -1,23 +1,20 @@
 //! Fetching the bytes of an endorsed NAR from whichever source delivers them.
 //!
-//! Sources are tried in order; one that fails before the first checked byte is replaced by the next. Small
-//! NARs are checked whole before anything is given out, and so is every NAR where the configuration says
+//! Small NARs are checked whole before anything is given out, and so is every NAR where the configuration says
 //! `verify-before-sending = "whole"`, or the source has lied before: those wait in an unlinked file.
 
-use crate::config::{Limits, Serving, VerifyBeforeSending};
+use crate::config::{Limits, Patience, Serving, VerifyBeforeSending};
 use crate::format::NarHash;
-use crate::format::nar::{self, content::ContentCheck};
-use crate::transfer::decode::Decoder;
-use crate::transfer::fetch::{Fetch, Interrupted, in_time};
-use crate::transfer::transfer::{Transfer, TransferError};
-use crate::transfer::verify::{NarCheck, TransferFault};
+use crate::format::content_address::ContentAddress;
+use crate::transfer::budget::Budget;
+use crate::transfer::fetch::Interrupted;
+use crate::transfer::sources::{Conditions, Sources};
+use crate::transfer::spool::{Spool, Spooled};
+use crate::transfer::transfer::{Next, Transfer, TransferError};
+use crate::transfer::verify::TransferFault;
 use crate::transfer::withdrawn::Withdrawn;
-use crate::transfer::{
-    Codec, memory_needed,
-    spool::{Spool, Spooled},
-};
 use crate::trust::{ContentQuestion, NarGrant, Offer};
-use crate::upstream::{Chain, RemoteCache, Upstreams};
+use crate::upstream::{Chain, Upstreams};
 use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
@@ -30,10 +27,8 @@ use tokio::sync::Semaphore;
 pub struct Relay {
     buffer: u64,
     verify: VerifyBeforeSending,
-    minimum_rate: u64,
-    memory: Arc<Semaphore>,
-    most_memory: u32,
-    cpu: Arc<Semaphore>,
+    conditions: Conditions,
+    budget: Budget,
     spool: Spool,
     broken: Mutex<HashMap<NarHash, Instant>>,
 }
@@ -58,34 +53,41 @@ pub enum NarBytes {
     /// All of them, checked, in a file without a name.
     Spooled(Spooled),
     /// The first of them; the rest is checked as it comes.
-    Streamed(VecDeque<Bytes>, Box<Transfer>),
+    Streamed(Bytes, Box<Transfer>),
 }
 
 /// What a transfer must have.
 #[derive(Clone, Copy, Debug)]
-struct Demand {
-    nar_hash: [u8; 32],
-    nar_size: u64,
+pub(super) struct Demand {
+    /// The SHA-256 of the NAR.
+    pub(super) nar_hash: [u8; 32],
+    /// Its size in bytes.
+    pub(super) nar_size: u64,
+    /// The content address that it must have besides.
+    pub(super) address: Option<ContentAddress>,
 }
 
 impl Relay {
     /// A relay that spools below `spool`.
-    pub fn new(serving: &Serving, limits: &Limits, spool: PathBuf) -> Self {
-        let most_memory = u32::try_from(limits.memory.bytes() / UNIT).unwrap_or(u32::MAX).max(1);
-        let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    pub fn new(serving: &Serving, limits: &Limits, patience: Patience, spool: PathBuf) -> Self {
+        let budget = Budget::new(limits.memory.bytes());
+        let conditions = Conditions {
+            patience,
+            minimum_rate: serving.minimum_rate.bytes_per_second(),
+            hedges: Arc::new(Semaphore::new(MOST_HEDGES)),
+            cpu: Arc::clone(&budget.cpu),
+        };
         Self {
             buffer: serving.buffer.bytes(),
             verify: serving.verify,
-            minimum_rate: serving.minimum_rate.bytes_per_second(),
-            memory: Arc::new(Semaphore::new(most_memory as usize)),
-            most_memory,
-            cpu: Arc::new(Semaphore::new(threads)),
+            conditions,
+            budget,
             spool: Spool::new(spool, limits.spool.bytes()),
             broken: Mutex::default(),
         }
     }
 
-    /// The bytes of a granted NAR, from the first source that delivers a checked byte; `None` if none does.
+    /// The bytes of a granted NAR, from the sources that deliver them; `None` if none does.
     ///
     /// All bytes are given, also where only a part is wanted. `None` as well for the rest of a NAR that was
     /// broken off because its bytes lied: what the client has of it is wrong, and it must begin again.
@@ -96,52 +98,59 @@ impl Relay {
         withdrawn: &Withdrawn,
         extent: Extent,
     ) -> Option<NarBytes> {
-        if extent == Extent::Rest && self.is_broken(grant.nar_hash()) {
+        let nar_hash = grant.nar_hash();
+        let is_broken = self.is_broken(nar_hash);
+        if extent == Extent::Rest && is_broken {
             return None;
         }
-        let demand = Demand { nar_hash: *grant.nar_hash().digest(), nar_size: grant.nar_size() };
-        for offer in grant.offers() {
-            let Some(cache) = upstreams.cache(offer.cache) else { continue };
-            match self.fetch_from(cache, offer, demand, withdrawn, extent).await {
-                Ok(bytes) => {
-                    if !matches!(bytes, NarBytes::Streamed(..)) {
-                        self.mend(grant.nar_hash());
-                    }
-                    return Some(bytes);
+        let demand = Demand { nar_hash: *nar_hash.digest(), nar_size: grant.nar_size(), address: None };
+        let fetched = if demand.nar_size <= self.buffer {
+            collect(self.transfer(upstreams, grant.offers(), demand, withdrawn, true)).await
+        } else {
+            let must_wait = self.verify == VerifyBeforeSending::Whole || extent == Extent::Inner || is_broken;
+            let has_lied = |offer: &Offer| upstreams.cache(offer.cache).is_some_and(|cache| cache.has_lied());
+            let has_liars = grant.offers().iter().any(has_lied);
+            let streamed = match must_wait {
+                true => Err(TransferError::NoSource),
+                false => begin(self.transfer(upstreams, grant.offers(), demand, withdrawn, false)).await,
+            };
+            match streamed {
+                // Caches that have lied deliver only what is checked whole; perhaps nobody else is left.
+                Err(_) if must_wait || has_liars => {
+                    let mut transfer = self.transfer(upstreams, grant.offers(), demand, withdrawn, true);
+                    self.spool.take(demand.nar_size, &mut transfer).await.map(NarBytes::Spooled)
                 }
-                Err(TransferError::Interrupted(Interrupted::Spool(error))) => {
-                    // Our own fault: another source would end the same.
-                    tracing::error!(in_directory = %self.spool, %error, "cannot spool a NAR, so it is not served");
-                    return None;
+                streamed => streamed,
+            }
+        };
+        match fetched {
+            Ok(bytes) => {
+                if !matches!(bytes, NarBytes::Streamed(..)) {
+                    self.mend(nar_hash);
                 }
-                Err(error) => Self::note(cache, offer, &error),
+                Some(bytes)
+            }
+            Err(TransferError::Interrupted(Interrupted::Spool(error))) => {
+                tracing::error!(in_directory = %self.spool, %error, "cannot spool a NAR, so it is not served");
+                None
+            }
+            Err(error) => {
+                tracing::debug!(nar_hash = %nar_hash, error = %Chain(&error), "no source delivered");
+                None
             }
         }
-        None
     }
 
-    async fn fetch_from(
+    fn transfer(
         &self,
-        cache: &Arc<RemoteCache>,
-        offer: &Offer,
+        upstreams: &Upstreams,
+        offers: &[Offer],
         demand: Demand,
         withdrawn: &Withdrawn,
-        extent: Extent,
-    ) -> Result<NarBytes, TransferError> {
-        let mut transfer = self.open(cache, offer, demand, None, withdrawn).await?;
-        let mut first = VecDeque::new();
-        if demand.nar_size <= self.buffer {
-            while let Some(bytes) = transfer.next().await? {
-                first.push_back(bytes);
-            }
-            return Ok(NarBytes::Whole(first));
-        }
-        let whole = self.verify == VerifyBeforeSending::Whole || extent == Extent::Inner;
-        if whole || cache.has_lied() {
-            return self.spool.take(demand.nar_size, &mut transfer).await.map(NarBytes::Spooled);
-        }
-        first.extend(transfer.next().await?);
-        Ok(NarBytes::Streamed(first, Box::new(transfer)))
+        whole: bool,
+    ) -> Transfer {
+        let sources = Sources::new(upstreams, offers, demand, whole, self.conditions.clone());
+        Transfer::new(sources, self.budget.clone(), demand, withdrawn.clone(), !whole)
     }
 
     /// Remembers that a NAR was broken off because bytes that had already gone out may have been wrong.
@@ -167,79 +176,58 @@ impl Relay {
     /// claims says nothing of them, so the next is tried; `None` if one broke off and none delivered.
     pub async fn certifies(&self, upstreams: &Upstreams, question: &ContentQuestion) -> Option<bool> {
         let core = question.core();
-        let demand = Demand { nar_hash: *core.nar_hash.digest(), nar_size: core.nar_size };
+        let demand = Demand {
+            nar_hash: *core.nar_hash.digest(),
+            nar_size: core.nar_size,
+            address: Some(*question.address()),
+        };
         let mut unheard = false;
+        // Each source by itself: what one of them has is to be known, and not who is quickest.
         for offer in question.offers() {
-            let Some(cache) = upstreams.cache(offer.cache) else { continue };
-            let check = Some(ContentCheck::of(question.address()));
-            let drained = match self.open(cache, offer, demand, check, &Withdrawn::default()).await {
-                Ok(transfer) => drain(transfer).await,
-                Err(error) => Err(error),
-            };
-            match drained {
+            let offers = std::slice::from_ref(offer);
+            let transfer = self.transfer(upstreams, offers, demand, &Withdrawn::default(), true);
+            match drain(transfer).await {
                 Ok(()) => return Some(true),
                 // The very bytes that were claimed, and the address is not theirs.
                 Err(TransferError::Fault(TransferFault::ContentMismatch(_))) => return Some(false),
-                Err(error) => {
-                    unheard |= !matches!(error, TransferError::Fault(_));
-                    Self::note(cache, offer, &error);
-                }
+                Err(error) => unheard |= !matches!(error, TransferError::Fault(_)),
             }
         }
         (!unheard).then_some(false)
     }
+}
 
-    async fn open(
-        &self,
-        cache: &Arc<RemoteCache>,
-        offer: &Offer,
-        demand: Demand,
-        content: Option<ContentCheck>,
-        withdrawn: &Withdrawn,
-    ) -> Result<Transfer, TransferError> {
-        let response = in_time(cache.fetch_location(&offer.location)).await?.map_err(Interrupted::from)?;
-        let mut source = Fetch::new(response.into_body(), demand.nar_size, self.minimum_rate);
-        let first: Vec<Bytes> = source.frame().await?.into_iter().collect();
-        let codec = Codec::of(&offer.compression).ok_or(TransferError::Undecodable)?;
-        let wanted = memory_needed(codec, first.first().map(|b| &b[..]).unwrap_or_default());
-        let needed = if codec == Codec::None { 0 } else { wanted.clamp(LEAST_FOR_DECODER, MOST_FOR_DECODER) };
-        let units =
-            u32::try_from((needed + BUFFERS).div_ceil(UNIT)).unwrap_or(u32::MAX).min(self.most_memory);
-        // The budget is never closed.
-        let memory = Arc::clone(&self.memory).acquire_many_owned(units).await;
-        let memory = memory.map_err(|_| TransferError::Withdrawn)?;
-        let limits = nar::Limits { nar_size: demand.nar_size, ..nar::Limits::default() };
-        let decoder = Decoder::new(codec, needed).map_err(TransferFault::from)?;
-        let check = NarCheck::new(decoder, demand.nar_hash, demand.nar_size, &limits, content);
-        let cpu = Arc::clone(&self.cpu);
-        Ok(Transfer::new(Arc::clone(cache), source, check, first, cpu, withdrawn.clone(), memory))
+/// All bytes of a small NAR.
+async fn collect(mut transfer: Transfer) -> Result<NarBytes, TransferError> {
+    let mut all = VecDeque::new();
+    loop {
+        match transfer.next().await? {
+            Next::Bytes(bytes) => all.push_back(bytes),
+            Next::Again => all.clear(),
+            Next::End => return Ok(NarBytes::Whole(all)),
+        }
     }
+}
 
-    fn note(cache: &RemoteCache, offer: &Offer, error: &TransferError) {
-        tracing::warn!(cache = cache.name(), url = %offer.location.0, error = %Chain(error), "a source failed");
+/// The first bytes of a NAR that is given out as it comes.
+async fn begin(mut transfer: Transfer) -> Result<NarBytes, TransferError> {
+    match transfer.next().await? {
+        Next::Bytes(first) => Ok(NarBytes::Streamed(first, Box::new(transfer))),
+        // A NAR that is given out as it comes is neither empty nor void.
+        Next::Again | Next::End => Err(TransferError::NoSource),
     }
 }
 
 async fn drain(mut transfer: Transfer) -> Result<(), TransferError> {
-    while transfer.next().await?.is_some() {}
+    while !matches!(transfer.next().await?, Next::End) {}
     Ok(())
 }
+
+/// Transfers that are hedged at one time: each costs a second connection for as long as both are silent.
+const MOST_HEDGES: usize = 16;
 
 /// How long a client may come back for the rest of a NAR that lied: Nix 2.34 retries for minutes.
 const BROKEN_FOR: Duration = Duration::from_secs(3600);
 
 /// NARs that are remembered as broken off; more than that at once is not one client's doing.
 const MOST_BROKEN: usize = 10_000;
-
-/// The most memory for one decoder: one that asks for more is refused (design §6).
-const MOST_FOR_DECODER: u64 = 128 * 1024 * 1024;
-
-/// The least that a decoder is granted, so that a later member may need a little more than the first: what
-/// xz -6 takes.
-const LEAST_FOR_DECODER: u64 = 10 * 1024 * 1024;
-
-/// The memory budget is counted in these.
-const UNIT: u64 = 64 * 1024;
-
-/// What a transfer holds beside its decoder: a batch being read, one being worked on, and their output.
-const BUFFERS: u64 = 3 * 1024 * 1024;

@@ -4,7 +4,7 @@
 //! crash. The space of all of them is bounded; a NAR waits for room.
 
 use crate::transfer::fetch::Interrupted;
-use crate::transfer::transfer::{Transfer, TransferError};
+use crate::transfer::transfer::{Next, Transfer, TransferError};
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -47,8 +47,15 @@ impl Spool {
         let room =
             Arc::clone(&self.room).acquire_many_owned(units).await.map_err(|_| TransferError::Withdrawn)?;
         let mut file = self.unnamed().await.map_err(Interrupted::Spool)?;
-        while let Some(bytes) = transfer.next().await? {
-            file.write_all(&bytes).await.map_err(Interrupted::Spool)?;
+        loop {
+            match transfer.next().await? {
+                Next::Bytes(bytes) => file.write_all(&bytes).await.map_err(Interrupted::Spool)?,
+                Next::Again => {
+                    file.rewind().await.map_err(Interrupted::Spool)?;
+                    file.set_len(0).await.map_err(Interrupted::Spool)?;
+                }
+                Next::End => break,
+            }
         }
         file.flush().await.map_err(Interrupted::Spool)?;
         file.rewind().await.map_err(Interrupted::Spool)?;

@@ -1,60 +1,81 @@
-//! One NAR on its way: fetched, decoded, hashed and parsed, and given out only as far as it is checked.
+//! One NAR on its way: fetched, decoded, hashed and parsed, and given out only as far as it is checked; from another
+//! source where one fails.
 //!
-//! The socket is read here; decoding, hashing and parsing run on a blocking thread, a batch at a time, so
-//! that neither a slow client nor a slow source holds a thread. While a batch is being worked on the next is
-//! read. Where there is nothing to decode, what was read is hashed and parsed at once, in the task that read it:
-//! that takes some 0.2 ms, and another thread would have to be woken for it. The bytes that [`NarCheck`]
-//! withholds come last, when everything agrees and the verdict still holds.
+//! The socket is read here; decoding, hashing and parsing run on a blocking thread, a batch at a time, so that neither
+//! a slow client nor a slow source holds a thread. While a batch is being worked on the next is read. Where there is
+//! nothing to decode, what was read is hashed and parsed at once, in the task that read it: that takes some 0.2 ms,
+//! and another thread would have to be woken for it. The bytes that [`NarCheck`] withholds come last, when everything
+//! agrees and the verdict still holds.
+//!
+//! ```text
+//!           ┌─────────── the same file goes on where it stopped, the same check with it ──────────┐
+//!           ▼                                                                                     │
+//! turn ─► input ─► check ─► checked ─► given out ─► … ─► the end, and all agrees       a source fails ◄─ input, check
+//!           ▲                               │                                                     │
+//!           │                               └── the hash of what was given out ──┐                │
+//!           └── another file from its start, with a check that must come by here ◄────────────────┘
+//! ```
+//!
+//! What came by Range from somebody who only says that he has the same file can be wrong without anybody having lied
+//! about a whole NAR; such a fault blames nobody, and the next source begins at the start. What diverges from what was
+//! given out blames nobody either, before a whole NAR has hashed (design §5).
 
-use crate::transfer::fetch::{Fetch, Interrupted};
-use crate::transfer::verify::{NarCheck, TransferFault};
+use crate::format::nar::{self, content::ContentCheck};
+use crate::transfer::budget::Budget;
+use crate::transfer::decode::{DecodeError, Decoder};
+use crate::transfer::fetch::Interrupted;
+use crate::transfer::input::Input;
+use crate::transfer::plan::Failure;
+use crate::transfer::relay::Demand;
+use crate::transfer::sources::{Begun, Opened, Sources};
+use crate::transfer::verify::{Mark, NarCheck, Passed, TransferFault};
 use crate::transfer::withdrawn::Withdrawn;
-use crate::upstream::RemoteCache;
+use crate::transfer::work::{Wants, Work, Worked, work};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinHandle;
+use std::time::Instant;
+use tokio::sync::OwnedSemaphorePermit;
 
-/// A NAR being transferred from one source.
+/// A NAR being transferred.
 #[derive(Debug)]
 pub struct Transfer {
-    cache: Arc<RemoteCache>,
-    source: Fetch,
-    ended: bool,
-    gathered: Vec<Bytes>,
-    gathered_size: usize,
-    work: Work,
-    checked: VecDeque<Bytes>,
-    /// Threads' worth of work that may go on at once.
-    cpu: Arc<Semaphore>,
+    sources: Sources,
+    budget: Budget,
+    demand: Demand,
     withdrawn: Withdrawn,
+    /// What was given out cannot be taken back.
+    stands: bool,
+    input: Option<Input>,
+    /// Bytes of more than one source, or of more than one request, went into the check.
+    is_mixed: bool,
+    /// The file that a failed source has begun and that may be gone on with.
+    begun: Option<Begun>,
+    work: Work,
+    checked: VecDeque<Passed>,
+    /// What was given out.
+    sent: Mark,
+    /// How far any source has come.
+    front: u64,
+    /// Sources whose bytes were others than those given out.
+    diverged: Vec<usize>,
+    /// Why sources failed that said nothing wrong, the last one last.
+    failures: Vec<Interrupted>,
+    /// The last thing that was wrong.
+    fault: Option<TransferError>,
     /// What the decoder holds of the memory budget.
-    _memory: OwnedSemaphorePermit,
+    memory: Option<OwnedSemaphorePermit>,
 }
 
+/// What comes next.
 #[derive(Debug)]
-enum Work {
-    /// Nothing is being worked on.
-    Idle(Box<NarCheck>, Wants),
-    /// A batch is on a blocking thread.
-    Busy(JoinHandle<Result<Worked, TransferFault>>),
-    /// Everything has been given out, or the transfer failed.
-    Over,
-}
-
-/// What the check needs to go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wants {
-    Input,
-    /// It holds input that it has not worked through: output is bounded for each step.
-    Nothing,
-}
-
-#[derive(Debug)]
-enum Worked {
-    More(Box<NarCheck>, Wants, Vec<Bytes>),
-    Done(Vec<Bytes>),
+pub enum Next {
+    /// Checked bytes.
+    Bytes(Bytes),
+    /// All that came before is void: the NAR begins again. Never where it stands.
+    Again,
+    /// Nothing: all has come, and has agreed.
+    End,
 }
 
 /// Why a transfer ended before its last byte.
@@ -69,6 +90,9 @@ pub enum TransferError {
     /// The source's compression is not one that is decoded here.
     #[error("the source's compression is not one that is decoded here")]
     Undecodable,
+    /// There is no source.
+    #[error("no source is left that may deliver it")]
+    NoSource,
     /// The verdict was withdrawn meanwhile.
     #[error("the verdict was withdrawn")]
     Withdrawn,
@@ -78,110 +102,99 @@ pub enum TransferError {
 }
 
 impl Transfer {
+    /// A transfer from these sources; none is asked before its bytes are. What it gives out `stands` if it cannot be
+    /// taken back.
     pub(super) fn new(
-        cache: Arc<RemoteCache>,
-        source: Fetch,
-        check: NarCheck,
-        first: Vec<Bytes>,
-        cpu: Arc<Semaphore>,
+        sources: Sources,
+        budget: Budget,
+        demand: Demand,
         withdrawn: Withdrawn,
-        memory: OwnedSemaphorePermit,
+        stands: bool,
     ) -> Self {
         Self {
-            cache,
-            source,
-            ended: false,
-            gathered_size: first.iter().map(Bytes::len).sum(),
-            gathered: first,
-            work: Work::Idle(Box::new(check), Wants::Input),
-            checked: VecDeque::new(),
-            cpu,
+            sources,
+            budget,
+            demand,
             withdrawn,
-            _memory: memory,
+            stands,
+            input: None,
+            is_mixed: false,
+            begun: None,
+            work: Work::None,
+            checked: VecDeque::new(),
+            sent: Mark::start(),
+            front: 0,
+            diverged: Vec::new(),
+            failures: Vec::new(),
+            fault: None,
+            memory: None,
         }
     }
 
-    /// The next checked bytes; `None` after the last, when all has agreed.
+    /// The next checked bytes, from whichever source delivers them.
     ///
     /// # Errors
-    /// [`TransferError`]; nothing more comes after it.
-    pub async fn next(&mut self) -> Result<Option<Bytes>, TransferError> {
-        let next = self.advance().await;
-        if let Err(error) = &next {
-            if matches!(error, TransferError::Fault(_)) {
-                self.cache.mark_liar();
+    /// [`TransferError`] when no source is left; nothing more comes after it.
+    pub async fn next(&mut self) -> Result<Next, TransferError> {
+        loop {
+            if self.input.is_none() && !matches!(self.work, Work::Over) && self.turn().await? {
+                return Ok(Next::Again);
             }
-            self.work = Work::Over;
-            self.checked.clear();
+            match self.advance().await {
+                Ok(Some(Passed { bytes, mark })) => {
+                    self.sent = mark;
+                    return Ok(Next::Bytes(bytes));
+                }
+                Ok(None) => return Ok(Next::End),
+                Err(error) => self.fail(error)?,
+            }
         }
-        next
     }
 
-    async fn advance(&mut self) -> Result<Option<Bytes>, TransferError> {
+    async fn advance(&mut self) -> Result<Option<Passed>, TransferError> {
         loop {
+            let Some(input) = &mut self.input else { return Ok(self.checked.pop_front()) };
             match &mut self.work {
                 Work::Idle(_, wants) => {
-                    let wants = *wants;
-                    if wants == Wants::Input {
-                        if let Some(bytes) = self.checked.pop_front_if(|_| self.gathered.is_empty()) {
-                            return Ok(Some(bytes));
+                    if *wants == Wants::Input {
+                        if let Some(passed) = self.checked.pop_front_if(|_| input.is_empty()) {
+                            return Ok(Some(passed));
                         }
-                        self.gather().await?;
+                        input.wait().await?;
                     }
                     self.start().await?;
                 }
                 Work::Busy(job) => {
-                    if let Some(bytes) = self.checked.pop_front() {
-                        return Ok(Some(bytes));
+                    if let Some(passed) = self.checked.pop_front() {
+                        return Ok(Some(passed));
                     }
-                    let has_room = !self.ended && self.gathered_size < BATCH;
+                    let has_room = input.has_room();
                     tokio::select! {
                         biased;
                         worked = &mut *job => {
                             let worked = worked??;
                             self.apply(worked)?;
                         }
-                        frame = self.source.frame(), if has_room => match frame? {
-                            Some(bytes) => {
-                                self.gathered_size = self.gathered_size.saturating_add(bytes.len());
-                                self.gathered.push(bytes);
-                            }
-                            None => self.ended = true,
-                        },
+                        () = input.read(), if has_room => {}
                     }
                 }
-                Work::Over => return Ok(self.checked.pop_front()),
+                Work::None | Work::Over => return Ok(self.checked.pop_front()),
             }
         }
     }
 
-    /// Reads until there is a frame to work on, or the source has ended.
-    async fn gather(&mut self) -> Result<(), TransferError> {
-        if self.gathered.is_empty() && !self.ended {
-            match self.source.frame().await? {
-                Some(bytes) => {
-                    self.gathered_size = bytes.len();
-                    self.gathered.push(bytes);
-                }
-                None => self.ended = true,
-            }
-        }
-        Ok(())
-    }
-
-    /// Puts what has been gathered to work, or does the work where it is little.
+    /// Puts what has come to work, or does the work where it is little.
     async fn start(&mut self) -> Result<(), TransferError> {
-        let permit = Arc::clone(&self.cpu).acquire_owned().await;
-        let Work::Idle(check, wants) = std::mem::replace(&mut self.work, Work::Over) else { return Ok(()) };
-        let batch = if wants == Wants::Input { std::mem::take(&mut self.gathered) } else { Vec::new() };
-        if wants == Wants::Input {
-            self.gathered_size = 0;
-        }
-        let is_last = self.ended && self.gathered.is_empty();
+        let Work::Idle(check, wants) = std::mem::replace(&mut self.work, Work::None) else { return Ok(()) };
+        let (batch, is_last) = match &mut self.input {
+            Some(input) if wants == Wants::Input => input.take(),
+            Some(input) => (Vec::new(), input.is_over() && input.is_empty()),
+            None => (Vec::new(), false),
+        };
         if check.is_plain() {
-            let worked = work(check, batch, is_last)?;
-            return self.apply(worked);
+            return self.apply(work(check, batch, is_last)?);
         }
+        let permit = Arc::clone(&self.budget.cpu).acquire_owned().await;
         self.work = Work::Busy(tokio::task::spawn_blocking(move || {
             let _permit = permit;
             work(check, batch, is_last)
@@ -196,32 +209,165 @@ impl Transfer {
                 self.work = Work::Idle(check, wants);
             }
             Worked::Done(output) => {
+                self.work = Work::Over;
                 if self.withdrawn.is_raised() {
                     return Err(TransferError::Withdrawn);
                 }
                 self.checked.extend(output);
-                self.work = Work::Over;
+                self.settle();
             }
         }
         Ok(())
     }
+
+    /// A whole NAR has hashed, and begins with what was given out: who had other bytes lied.
+    fn settle(&mut self) {
+        self.note_pace();
+        self.input = None;
+        self.memory = None;
+        for source in std::mem::take(&mut self.diverged) {
+            if let Some(cache) = self.sources.cache(source) {
+                cache.mark_liar();
+            }
+        }
+    }
+
+    /// Turns to the next source; says whether what was given out is void.
+    async fn turn(&mut self) -> Result<bool, TransferError> {
+        let Some(opened) = self.sources.open(self.begun.as_ref(), &mut self.failures).await else {
+            return Err(self.give_up());
+        };
+        if opened.first_byte > 0 {
+            self.is_mixed = true;
+            self.input = Some(Input::of(opened));
+            return Ok(false);
+        }
+        self.begin(opened).await
+    }
+
+    /// Begins a file from its start.
+    async fn begin(&mut self, opened: Opened) -> Result<bool, TransferError> {
+        let is_void = !self.stands && self.sent.position() > 0;
+        if is_void {
+            self.sent = Mark::start();
+        }
+        self.checked.clear();
+        // What is held is given back before more is waited for: two transfers could wait for each other.
+        (self.work, self.memory, self.is_mixed) = (Work::None, None, false);
+        let source = opened.source;
+        let first = opened.first.clone().unwrap_or_default();
+        self.input = Some(Input::of(opened));
+        match self.check(source, &first).await {
+            Ok(check) => self.work = Work::Idle(Box::new(check), Wants::Input),
+            Err(error) => self.fail(error)?,
+        }
+        Ok(is_void)
+    }
+
+    async fn check(&mut self, source: usize, first: &[u8]) -> Result<NarCheck, TransferError> {
+        let codec = self.sources.codec(source).ok_or(TransferError::Undecodable)?;
+        let room = self.budget.room(codec, first).await.ok_or(TransferError::Withdrawn)?;
+        self.memory = Some(room.permit);
+        let Demand { nar_hash, nar_size, address } = self.demand;
+        let limits = nar::Limits { nar_size, ..nar::Limits::default() };
+        let decoder = Decoder::new(codec, room.decoder).map_err(TransferFault::from)?;
+        let content = address.as_ref().map(ContentCheck::of);
+        Ok(NarCheck::new(decoder, nar_hash, nar_size, &limits, content, self.sent.clone()))
+    }
+
+    /// Takes note that the source failed, and keeps what may be gone on with.
+    ///
+    /// # Errors
+    /// The failure, if another source would end the same.
+    fn fail(&mut self, error: TransferError) -> Result<(), TransferError> {
+        self.note_pace();
+        let work = std::mem::replace(&mut self.work, Work::None);
+        let Some(input) = self.input.take() else { return Err(self.end(error)) };
+        let error = match error {
+            TransferError::Fault(fault) if is_cut(&fault) && input.fetch.may_be_short() => {
+                Interrupted::Short.into()
+            }
+            other => other,
+        };
+        let source = input.source;
+        let how = match &error {
+            TransferError::Interrupted(Interrupted::Spool(_)) | TransferError::Withdrawn => {
+                return Err(self.end(error));
+            }
+            TransferError::Interrupted(interrupted) => {
+                let front = match &work {
+                    Work::Idle(check, _) => check.checked(),
+                    _ => self.sent.position(),
+                };
+                let step = LEAST_STEP.max(self.demand.nar_size / MOST_STEPS);
+                let got_on = front >= self.front.saturating_add(step);
+                self.front = self.front.max(front);
+                interrupted.failure(got_on)
+            }
+            TransferError::Fault(TransferFault::Diverged { .. }) => {
+                self.diverged.push(source);
+                Failure::Useless
+            }
+            TransferError::Fault(_) if self.is_mixed => {
+                self.sources.may_resume = false;
+                Failure::Cut { got_on: false }
+            }
+            TransferError::Fault(fault) => {
+                if let Some(cache) = self.sources.cache(source) {
+                    cache.mark_liar();
+                }
+                if matches!(fault, TransferFault::ContentMismatch(_)) {
+                    return Err(self.end(error));
+                }
+                Failure::Useless
+            }
+            TransferError::Undecodable | TransferError::NoSource | TransferError::Lost(_) => Failure::Useless,
+        };
+        let at = self.sent.position();
+        self.sources.failed(source, how, at, &error);
+        self.begun = None;
+        match error {
+            TransferError::Interrupted(interrupted) => {
+                if let Work::Idle(check, wants) = work {
+                    let (received, decoded) = (check.received(), check.checked());
+                    self.begun = Some(Begun { source, tag: input.tag, received, decoded });
+                    self.work = Work::Idle(check, wants);
+                }
+                self.failures.push(interrupted);
+            }
+            error => self.fault = Some(error),
+        }
+        Ok(())
+    }
+
+    /// Nobody is left: a lie weighs more than silence, since what was given out may be part of it.
+    fn give_up(&mut self) -> TransferError {
+        let error = self.fault.take().or_else(|| self.failures.pop().map(TransferError::from));
+        self.end(error.unwrap_or(TransferError::NoSource))
+    }
+
+    fn end(&mut self, error: TransferError) -> TransferError {
+        (self.work, self.input, self.memory) = (Work::Over, None, None);
+        self.checked.clear();
+        error
+    }
+
+    fn note_pace(&self) {
+        let Some(input) = &self.input else { return };
+        let tempo = input.fetch.tempo();
+        if let Some(cache) = self.sources.cache(input.source) {
+            cache.note_pace(|pace| pace.delivered(tempo.received, tempo.waited, Instant::now()));
+        }
+    }
 }
 
-/// Works through a batch; `is_last` says that nothing follows it.
-fn work(mut check: Box<NarCheck>, batch: Vec<Bytes>, is_last: bool) -> Result<Worked, TransferFault> {
-    for bytes in batch {
-        check.feed(bytes);
-    }
-    let step = check.step()?;
-    if step.wants_input && is_last {
-        let tail = check.finish()?;
-        let mut output = step.output;
-        output.push(tail.bytes);
-        return Ok(Worked::Done(output));
-    }
-    let wants = if step.wants_input { Wants::Input } else { Wants::Nothing };
-    Ok(Worked::More(check, wants, step.output))
+/// A fault that is nothing but an early end.
+fn is_cut(fault: &TransferFault) -> bool {
+    matches!(fault, TransferFault::TooShort { .. } | TransferFault::Decode(DecodeError::Truncated { .. }))
 }
 
-/// Compressed bytes that are read ahead for one batch of work.
-const BATCH: usize = 512 * 1024;
+/// A source that brought so many further bytes of the NAR got on …
+const LEAST_STEP: u64 = 64 << 10;
+
+/// … or this part of it, so that a source that always breaks off is tried some hundreds of times at most.
+const MOST_STEPS: u64 = 256;

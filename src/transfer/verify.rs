@@ -14,6 +14,7 @@
 
 mod buffers;
 mod fault;
+mod mark;
 mod tail;
 #[cfg(test)]
 mod tests;
@@ -21,10 +22,10 @@ mod tests;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 
 pub use buffers::OUTPUT_MEMORY;
 pub use fault::TransferFault;
+pub use mark::Mark;
 pub use tail::TAIL;
 
 use super::decode::{Codec, Decoder};
@@ -37,9 +38,18 @@ use tail::Withheld;
 #[derive(Debug)]
 pub struct Step {
     /// The next bytes of the NAR, in order. Often empty: the end of a NAR is withheld, small ones wholly.
-    pub output: Vec<Bytes>,
+    pub output: Vec<Passed>,
     /// All input fed so far was used up. If not, step again.
     pub wants_input: bool,
+}
+
+/// Bytes that may go out.
+#[derive(Clone, Debug)]
+pub struct Passed {
+    /// The bytes.
+    pub bytes: Bytes,
+    /// Where they end, and the hash of the NAR up to there.
+    pub mark: Mark,
 }
 
 /// What was withheld, given out because everything agreed.
@@ -74,9 +84,12 @@ pub struct NarCheck {
     /// The decoder holds nothing that could still be put out.
     drained: bool,
     received: u64,
-    /// Bytes of the NAR so far.
-    total: u64,
-    hasher: Sha256,
+    /// The NAR so far.
+    passed: Mark,
+    /// The same where what may pass before the end is known ends.
+    before_tail: Option<Mark>,
+    /// What has gone out already, from other sources, and must not be gone over without being the same.
+    sent: Mark,
     verifier: Verifier,
     content: Option<ContentCheck>,
     buffers: Buffers,
@@ -87,12 +100,16 @@ pub struct NarCheck {
 impl NarCheck {
     /// Starts on a transfer that must decode to `nar_size` bytes with this SHA-256, and that must match
     /// `content` if there is one.
+    ///
+    /// What was `sent` before from other sources is not given out again: the transfer must begin with the same
+    /// bytes, else it is [`TransferFault::Diverged`].
     pub fn new(
         decoder: Decoder,
         expected_hash: [u8; 32],
         nar_size: u64,
         limits: &Limits,
         content: Option<ContentCheck>,
+        sent: Mark,
     ) -> Self {
         Self {
             decoder,
@@ -101,8 +118,9 @@ impl NarCheck {
             input: VecDeque::new(),
             drained: true,
             received: 0,
-            total: 0,
-            hasher: Sha256::new(),
+            passed: Mark::start(),
+            before_tail: None,
+            sent,
             verifier: Verifier::new(nar_size, limits),
             content,
             buffers: Buffers::default(),
@@ -143,11 +161,12 @@ impl NarCheck {
             return Err(TransferFault::Unfinished);
         }
         self.decoder.finish()?;
-        if self.total != self.nar_size {
-            return Err(TransferFault::TooShort { got: self.total, nar_size: self.nar_size });
+        let total = self.passed.position();
+        if total != self.nar_size {
+            return Err(TransferFault::TooShort { got: total, nar_size: self.nar_size });
         }
         let summary = self.verifier.finish()?;
-        let got = self.hasher.finalize().into();
+        let got = self.passed.digest();
         if got != self.expected_hash {
             return Err(TransferFault::HashMismatch { got });
         }
@@ -169,20 +188,23 @@ impl NarCheck {
 
     /// Bytes of the NAR checked so far, withheld ones included.
     pub fn checked(&self) -> u64 {
-        self.total
+        self.passed.position()
     }
 
     fn work(&mut self) -> Result<Step, TransferFault> {
         let mut output = Vec::new();
-        let until = self.total.saturating_add(STEP_OUTPUT);
-        while self.total < until {
+        let until = self.checked().saturating_add(STEP_OUTPUT);
+        while self.checked() < until {
             let piece = match self.decoder.codec() {
                 Codec::None => self.input.pop_front().map(|piece| self.pass(&piece).map(|()| piece)),
                 Codec::Br | Codec::Bzip2 | Codec::Gzip | Codec::Xz | Codec::Zstd => self.decode().transpose(),
             };
             let Some(piece) = piece else { return Ok(Step { output, wants_input: true }) };
-            if let Some(passed) = self.withheld.withhold(piece?) {
-                output.push(passed);
+            let end = self.before_tail.as_ref().unwrap_or(&self.passed).clone();
+            if let Some(bytes) =
+                self.withheld.withhold(piece?).and_then(|bytes| unsent(bytes, &end, &self.sent))
+            {
+                output.push(Passed { bytes, mark: end });
             }
         }
         Ok(Step { output, wants_input: self.input.is_empty() && self.drained })
@@ -194,7 +216,7 @@ impl NarCheck {
             return Ok(None);
         }
         // One byte more than is due shows that there is more.
-        let due = self.nar_size.saturating_sub(self.total).saturating_add(1);
+        let due = self.nar_size.saturating_sub(self.checked()).saturating_add(1);
         let room = usize::try_from(due).unwrap_or(BUFFER).min(BUFFER);
         let mut buffer = self.buffers.take();
         let mut filled = 0;
@@ -225,12 +247,11 @@ impl NarCheck {
 
     /// Shows the next bytes of the NAR to everyone who has to agree.
     fn pass(&mut self, nar: &[u8]) -> Result<(), TransferFault> {
-        let total = self.total.saturating_add(nar.len() as u64);
-        if total > self.nar_size {
+        if self.checked().saturating_add(nar.len() as u64) > self.nar_size {
             return Err(TransferFault::TooLong { nar_size: self.nar_size });
         }
         // First, so that the parser finds the bytes in the cache.
-        self.hasher.update(nar);
+        self.hash(nar)?;
         match &mut self.content {
             None => self.verifier.push(nar)?,
             Some(content) => {
@@ -238,9 +259,36 @@ impl NarCheck {
                 content.observe(nar);
             }
         }
-        self.total = total;
         Ok(())
     }
+
+    /// Hashes the next bytes, with a stop where what was sent ends and one where the withheld end begins.
+    fn hash(&mut self, mut nar: &[u8]) -> Result<(), TransferFault> {
+        let tail = self.nar_size.saturating_sub(TAIL);
+        for stop in [self.sent.position().min(tail), self.sent.position().max(tail)] {
+            let ahead = stop.checked_sub(self.checked()).filter(|ahead| *ahead > 0);
+            let ahead = ahead.and_then(|ahead| usize::try_from(ahead).ok());
+            let Some((before, rest)) = ahead.and_then(|ahead| nar.split_at_checked(ahead)) else { continue };
+            self.passed.pass(before);
+            nar = rest;
+            if stop == self.sent.position() && self.passed.digest() != self.sent.digest() {
+                return Err(TransferFault::Diverged { position: stop });
+            }
+            if stop == tail {
+                self.before_tail = Some(self.passed.clone());
+            }
+        }
+        self.passed.pass(nar);
+        Ok(())
+    }
+}
+
+/// What of the bytes that end at `end` has not been sent before.
+fn unsent(mut bytes: Bytes, end: &Mark, sent: &Mark) -> Option<Bytes> {
+    let new = usize::try_from(end.position().saturating_sub(sent.position())).unwrap_or(usize::MAX);
+    let old = bytes.len().saturating_sub(new);
+    drop(bytes.split_to(old));
+    (!bytes.is_empty()).then_some(bytes)
 }
 
 /// Bytes worth feeding at once: enough to fill buffers. Of less, much is spent on going in and out of steps.

@@ -9,10 +9,11 @@ use crate::http_client::{
 };
 use crate::trust::{CacheId, Location};
 use crate::upstream::health::Health;
+use crate::upstream::pace::Pace;
 use http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, HeaderName, HeaderValue, LOCATION, USER_AGENT,
+    ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, HeaderName, HeaderValue, LOCATION, RANGE, USER_AGENT,
 };
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -35,6 +36,8 @@ pub struct RemoteCache {
     /// Bounds the questions under way.
     pub(super) asking: Semaphore,
     lied: AtomicBool,
+    /// How fast it has delivered bytes.
+    pub(super) pace: Mutex<Pace>,
     pub(super) heard: Heard,
     /// Why it last gave no answer, if it has given none since.
     fault: Mutex<Option<Arc<str>>>,
@@ -115,6 +118,7 @@ impl RemoteCache {
             health: Mutex::new(Health::NEW),
             asking: Semaphore::new(MOST_QUESTIONS),
             lied: AtomicBool::new(false),
+            pace: Mutex::default(),
             heard: Heard::default(),
             fault: Mutex::default(),
         })
@@ -157,6 +161,17 @@ impl RemoteCache {
     /// The resolver and the host's name, if we look it up.
     pub(super) fn names(&self) -> Option<(&Names, String)> {
         self.client.names_for(&self.base)
+    }
+
+    /// How fast it has lately delivered bytes.
+    pub fn pace(&self) -> Pace {
+        *self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note of a delivery.
+    pub fn note_pace(&self, note: impl FnOnce(Pace) -> Pace) {
+        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        *pace = note(*pace);
     }
 
     /// Remembers that it delivered bytes that did not match.
@@ -213,20 +228,28 @@ impl RemoteCache {
         self.fetch(self.permit(&self.base, url)?).await
     }
 
-    /// Fetches what a location holds.
-    ///
-    /// # Errors
-    /// [`FetchError`]; a status other than 200 is one.
-    pub async fn fetch_location(&self, location: &Location) -> Result<Response<Incoming>, FetchError> {
-        let url = Url::parse(&location.0).map_err(|_| Outside::NoUrl)?;
-        plain(self.fetch(self.permit(&self.base, url)?).await?)
+    /// The URL, if this cache may point there.
+    pub(super) fn permit_own(&self, url: Url) -> Result<Url, Outside> {
+        self.permit(&self.base, url)
     }
 
-    async fn fetch(&self, mut url: Url) -> Result<Response<Incoming>, FetchError> {
+    async fn fetch(&self, url: Url) -> Result<Response<Incoming>, FetchError> {
+        self.fetch_with(url, &HeaderMap::new()).await
+    }
+
+    /// Fetches with further headers; a 206 counts where a part is asked for.
+    pub(super) async fn fetch_with(
+        &self,
+        mut url: Url,
+        further: &HeaderMap,
+    ) -> Result<Response<Incoming>, FetchError> {
         for _ in 0..=MOST_REDIRECTS {
-            let response = self.client.send(self.request(&url)?).await?;
+            let mut request = self.request(&url)?;
+            request.headers_mut().extend(further.clone());
+            let response = self.client.send(request).await?;
             match response.status() {
                 StatusCode::OK => return Ok(response),
+                StatusCode::PARTIAL_CONTENT if further.contains_key(RANGE) => return Ok(response),
                 StatusCode::FORBIDDEN if is_s3(&response) => {
                     return Err(FetchError::Status(StatusCode::NOT_FOUND));
                 }
@@ -260,7 +283,7 @@ fn allows(allowed: &HostPort, url: &Url) -> bool {
 }
 
 /// A response whose bytes are what is stored; an encoding was not asked for.
-fn plain(response: Response<Incoming>) -> Result<Response<Incoming>, FetchError> {
+pub(super) fn plain(response: Response<Incoming>) -> Result<Response<Incoming>, FetchError> {
     if response.headers().contains_key(CONTENT_ENCODING) { Err(FetchError::Encoded) } else { Ok(response) }
 }
 

@@ -6,6 +6,8 @@ mod ask;
 mod cache;
 mod health;
 mod log;
+mod pace;
+mod part;
 mod poll;
 mod remembered;
 
@@ -15,6 +17,8 @@ pub use ask::AskError;
 pub use cache::{FetchError, Heard, Outside, RemoteCache, VIA};
 pub use health::{Health, Treatment};
 pub use log::{Log, LogError};
+pub use pace::Pace;
+pub use part::{Part, Wanted};
 pub(crate) use poll::NOT_FOUND_FRESH;
 pub use poll::{Known, Poll, Said, Told, Upstreams, UpstreamsError};
 pub use remembered::Remembered;

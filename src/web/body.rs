@@ -1,6 +1,6 @@
 //! Bodies of responses: bytes at hand, or a NAR that is checked as it goes out.
 
-use crate::transfer::{NarBytes, Spooled, Transfer, TransferError};
+use crate::transfer::{NarBytes, Next, Spooled, Transfer, TransferError};
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::stream::{BoxStream, Stream, StreamExt, unfold};
 use http_body::{Body, Frame, SizeHint};
@@ -65,7 +65,8 @@ impl ReplyBody {
                 left: size,
                 failed: None,
             },
-            NarBytes::Streamed(at_hand, transfer) => {
+            NarBytes::Streamed(first, transfer) => {
+                let at_hand = VecDeque::from([first]);
                 let stream = transferring(transfer).inspect(move |item| {
                     if let Err(error) = item {
                         on_end(error);
@@ -98,8 +99,9 @@ fn transferring(transfer: Box<Transfer>) -> impl Stream<Item = Result<Bytes, Bod
     unfold(Some(transfer), |transfer| async move {
         let mut transfer = transfer?;
         match transfer.next().await {
-            Ok(Some(bytes)) => Some((Ok(bytes), Some(transfer))),
-            Ok(None) => None,
+            Ok(Next::Bytes(bytes)) => Some((Ok(bytes), Some(transfer))),
+            // What stands is never void.
+            Ok(Next::Again | Next::End) => None,
             Err(error) => Some((Err(error.into()), None)),
         }
     })

@@ -14,6 +14,7 @@ mod clients;
 mod commands;
 mod conditions;
 mod examples;
+mod failover;
 mod first_hour;
 mod hook;
 mod init;

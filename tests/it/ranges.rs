@@ -79,14 +79,20 @@ fn a_range_of_what_is_refused_is_not_found() {
 }
 
 #[test]
-fn a_cut_source_is_resumed_from_another_one() {
+fn what_every_source_cut_is_resumed_once_one_of_them_delivers() {
     let (served, package, fakes) = serving(LARGE, 2);
-    let compressed = package.compressed("zstd");
-    let cut = Script::Cut(compressed.clone(), compressed.len() / 2);
-    fakes[0].script(&format!("/{}", package.url("zstd")), cut);
+    let compressions = ["zstd", "none"];
+    let script = |n: usize, script: Script| {
+        fakes[n].script(&format!("/{}", package.url(compressions[n])), script);
+    };
+    for (n, compression) in compressions.iter().enumerate() {
+        let compressed = package.compressed(compression);
+        script(n, Script::Cut(compressed.clone(), compressed.len() / 2));
+    }
     let first = served.nar(&package);
     assert!(!first.is_whole() && package.nar.starts_with(&first.body) && !first.body.is_empty());
-    fakes[0].script(&format!("/{}", package.url("zstd")), Script::Status(500));
+    script(0, Script::Status(500));
+    script(1, Script::Bytes(package.nar.clone()));
     let rest = part(&served, &package, &format!("bytes={}-", first.body.len()));
     assert_eq!(rest.status, 206);
     assert!([first.body, rest.body].concat() == package.nar);

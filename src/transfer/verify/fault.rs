@@ -15,6 +15,13 @@ pub enum TransferFault {
     /// The compressed data is broken, cut off, or asks for too much memory.
     #[error("the transfer does not decode")]
     Decode(#[source] DecodeError),
+    /// The NAR begins with other bytes than those that have gone out from another source. Which of the two lies is not
+    /// known.
+    #[error("the first {position} bytes are not those that another source sent")]
+    Diverged {
+        /// How many bytes had gone out.
+        position: u64,
+    },
     /// The NAR has another hash.
     #[error("the NAR has another hash than agreed")]
     HashMismatch {

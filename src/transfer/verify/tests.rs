@@ -1,5 +1,6 @@
 //! Honest and lying transfers, through every codec and any chunking.
 
+mod continued;
 mod honest;
 mod lying;
 
@@ -8,6 +9,7 @@ use std::sync::LazyLock;
 use super::*;
 use crate::format::nar::writer::{Node, text};
 use crate::transfer::decode::tests::{COMPRESSED, LIMIT, encode};
+use sha2::{Digest, Sha256};
 
 const ALL: [Codec; 6] = {
     let [a, b, c, d, e] = COMPRESSED;
@@ -38,7 +40,7 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
 
 fn check(codec: Codec, hash: [u8; 32], nar_size: usize) -> NarCheck {
     let decoder = Decoder::new(codec, LIMIT).unwrap();
-    NarCheck::new(decoder, hash, nar_size as u64, &Limits::default(), None)
+    NarCheck::new(decoder, hash, nar_size as u64, &Limits::default(), None, Mark::start())
 }
 
 /// Feeds `body` in chunks of `size`, holding every step to its bounds.
@@ -55,9 +57,9 @@ fn transfer(mut check: NarCheck, body: &[u8], size: usize) -> Outcome {
                     return Outcome { passed, end: Err(fault) };
                 }
             };
-            let bytes: usize = step.output.iter().map(Bytes::len).sum();
+            let bytes: usize = step.output.iter().map(|passed| passed.bytes.len()).sum();
             assert!(bytes as u64 <= STEP_OUTPUT + (BUFFER as u64).max(size as u64));
-            passed.extend(step.output);
+            passed.extend(step.output.into_iter().map(|passed| passed.bytes));
             if step.wants_input {
                 break;
             }

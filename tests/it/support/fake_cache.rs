@@ -34,6 +34,10 @@ pub enum Script {
     Wire(Vec<u8>),
     /// The first bytes on the wire, then the second over and over, for as long as anybody reads.
     Endless(Vec<u8>, Vec<u8>),
+    /// The bytes, or those that a Range asks for; the connection is closed after so many of them, or at the end.
+    Part(Vec<u8>, usize),
+    /// 200 and so many of the bytes, then nothing, and the connection stays open.
+    Stall(Vec<u8>, usize),
     /// 200 and the bytes one at a time, with this pause after each.
     Drip(Vec<u8>, Duration),
 }
@@ -164,16 +168,37 @@ fn serve(stream: &TcpStream, shared: &Shared) {
             return;
         }
         let script = shared.scripts.lock().unwrap().get(&asked.path).cloned();
+        let range = asked.headers.iter().find(|(name, _)| name == "range").map(|(_, value)| value.clone());
         shared.asked.lock().unwrap().push(asked);
-        if act(script.unwrap_or(Script::Status(404)), &mut writer).is_none() {
+        if act(script.unwrap_or(Script::Status(404)), range.as_deref(), &mut writer).is_none() {
             return;
         }
     }
 }
 
 /// Acts; `None` ends the connection.
-fn act(script: Script, out: &mut TcpStream) -> Option<()> {
+fn act(script: Script, range: Option<&str>, out: &mut TcpStream) -> Option<()> {
     match script {
+        Script::Part(bytes, most) => {
+            let first = range.and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok());
+            let first: usize = first.unwrap_or(0);
+            let (last, size) = (bytes.len() - 1, bytes.len());
+            let at = ("Content-Range".to_owned(), format!("bytes {first}-{last}/{size}"));
+            match range {
+                Some(_) => head(out, 206, &[at], size - first)?,
+                None => head(out, 200, &[], size)?,
+            }
+            let end = size.min(first.saturating_add(most));
+            out.write_all(&bytes[first..end]).ok()?;
+            if end == size { Some(()) } else { None }
+        }
+        Script::Stall(bytes, at) => {
+            head(out, 200, &[], bytes.len())?;
+            out.write_all(&bytes[..at]).ok()?;
+            // Until the other side has had enough.
+            drop(std::io::Read::read(out, &mut [0]));
+            None
+        }
         Script::Bytes(bytes) => reply(out, 200, &[], &bytes),
         Script::With(headers, bytes) => reply(out, 200, &headers, &bytes),
         Script::Status(status) => reply(out, status, &[], b""),

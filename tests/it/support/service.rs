@@ -26,9 +26,14 @@ impl Served {
 
     pub fn in_dir(dir: Dir, text: &str) -> Self {
         let config = config(&dir, text);
+        Self::of(dir, &config)
+    }
+
+    /// Serves under a configuration that was read before.
+    pub fn of(dir: Dir, config: &Config) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let running = runtime.block_on(Running::start(&config, None)).unwrap();
+        let running = runtime.block_on(Running::start(config, None)).unwrap();
         let port = running.places()[0].rsplit(':').next().unwrap().parse().unwrap();
         Self { runtime, running: Some(running), port, dir }
     }

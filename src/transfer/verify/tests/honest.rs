@@ -53,7 +53,7 @@ fn uncompressed_bytes_are_not_copied() {
         check.feed(nar.slice(at..nar.len().min(at + FEED)));
         let step = check.step().unwrap();
         assert!(step.wants_input);
-        assert!(step.output.iter().all(inside));
+        assert!(step.output.iter().map(|passed| &passed.bytes).all(inside));
     }
     assert!(inside(&check.finish().unwrap().bytes));
 }
@@ -68,8 +68,8 @@ fn a_buffer_is_used_again_only_when_its_readers_are_done() {
         let (mut kept, mut places) = (Vec::new(), std::collections::BTreeSet::new());
         loop {
             let step = check.step().unwrap();
-            places.extend(step.output.iter().map(|bytes| bytes.as_ptr() as usize));
-            kept.extend(step.output);
+            places.extend(step.output.iter().map(|passed| passed.bytes.as_ptr() as usize));
+            kept.extend(step.output.into_iter().map(|passed| passed.bytes));
             if step.wants_input {
                 break;
             }

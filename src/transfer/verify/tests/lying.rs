@@ -172,7 +172,7 @@ fn a_size_above_the_limit_is_refused_at_the_first_byte() {
     let nar = Node::file(b"").nar();
     let limits = Limits { nar_size: 100, ..Limits::default() };
     let decoder = Decoder::new(Codec::None, 0).unwrap();
-    let check = NarCheck::new(decoder, sha256(&nar), nar.len() as u64, &limits, None);
+    let check = NarCheck::new(decoder, sha256(&nar), nar.len() as u64, &limits, None, Mark::start());
     let too_large = NarError { offset: 0, kind: NarErrorKind::TooLarge { limit: 100 } };
     assert_eq!(transfer(check, &nar, 10).fault(), &TransferFault::Nar(too_large));
 }
