@@ -3,6 +3,7 @@
 //! [`decode`] and [`verify`] are pure; the rest is a ring around them. What is to be fetched comes as a
 //! [`crate::trust::NarGrant`], which only an endorsement gives.
 
+mod broken;
 mod budget;
 mod cost;
 pub mod decode;

@@ -6,6 +6,7 @@
 use crate::config::{Limits, Patience, Serving, VerifyBeforeSending};
 use crate::format::NarHash;
 use crate::format::content_address::ContentAddress;
+use crate::transfer::broken::{Broken, liar};
 use crate::transfer::budget::Budget;
 use crate::transfer::fetch::Interrupted;
 use crate::transfer::sources::{Conditions, Sources};
@@ -16,10 +17,9 @@ use crate::transfer::withdrawn::Withdrawn;
 use crate::trust::{ContentQuestion, NarGrant, Offer};
 use crate::upstream::{Chain, Upstreams};
 use bytes::Bytes;
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 /// Fetches NARs under shared limits.
@@ -30,7 +30,7 @@ pub struct Relay {
     conditions: Conditions,
     budget: Budget,
     spool: Spool,
-    broken: Mutex<HashMap<NarHash, Instant>>,
+    broken: Arc<Broken>,
 }
 
 /// How much of a NAR is wanted.
@@ -59,8 +59,8 @@ pub enum NarBytes {
 /// What a transfer must have.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Demand {
-    /// The SHA-256 of the NAR.
-    pub(super) nar_hash: [u8; 32],
+    /// The hash of the NAR.
+    pub(super) nar_hash: NarHash,
     /// Its size in bytes.
     pub(super) nar_size: u64,
     /// The content address that it must have besides.
@@ -83,7 +83,7 @@ impl Relay {
             conditions,
             budget,
             spool: Spool::new(spool, limits.spool.bytes()),
-            broken: Mutex::default(),
+            broken: Arc::default(),
         }
     }
 
@@ -99,11 +99,11 @@ impl Relay {
         extent: Extent,
     ) -> Option<NarBytes> {
         let nar_hash = grant.nar_hash();
-        let is_broken = self.is_broken(nar_hash);
+        let is_broken = self.broken.has(nar_hash);
         if extent == Extent::Rest && is_broken {
             return None;
         }
-        let demand = Demand { nar_hash: *nar_hash.digest(), nar_size: grant.nar_size(), address: None };
+        let demand = Demand { nar_hash, nar_size: grant.nar_size(), address: None };
         let fetched = if demand.nar_size <= self.buffer {
             collect(self.transfer(upstreams, grant.offers(), demand, withdrawn, true)).await
         } else {
@@ -124,10 +124,8 @@ impl Relay {
             }
         };
         match fetched {
-            Ok(bytes) => {
-                if !matches!(bytes, NarBytes::Streamed(..)) {
-                    self.mend(nar_hash);
-                }
+            Ok(mut bytes) => {
+                self.mend(nar_hash, &mut bytes).await;
                 Some(bytes)
             }
             Err(TransferError::Interrupted(Interrupted::Spool(error))) => {
@@ -150,37 +148,31 @@ impl Relay {
         whole: bool,
     ) -> Transfer {
         let sources = Sources::new(upstreams, offers, demand, whole, self.conditions.clone());
-        Transfer::new(sources, self.budget.clone(), demand, withdrawn.clone(), !whole)
+        let broken = (!whole).then(|| Arc::clone(&self.broken));
+        Transfer::new(sources, self.budget.clone(), demand, withdrawn.clone(), broken)
     }
 
-    /// Remembers that a NAR was broken off because bytes that had already gone out may have been wrong.
-    pub fn break_off(&self, nar_hash: NarHash) {
-        let mut broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = Instant::now();
-        broken.retain(|_, since| now.saturating_duration_since(*since) < BROKEN_FOR);
-        if broken.len() < MOST_BROKEN {
-            broken.insert(nar_hash, now);
+    /// The whole NAR is there. If it was broken off before, it tells who lied then.
+    async fn mend(&self, nar_hash: NarHash, bytes: &mut NarBytes) {
+        let (NarBytes::Whole(_) | NarBytes::Spooled(_)) = bytes else { return };
+        let parts = self.broken.mend(nar_hash);
+        let NarBytes::Spooled(spooled) = bytes else { return };
+        match liar(&mut spooled.file, &parts).await {
+            Ok(None) => {}
+            Ok(Some(cache)) => {
+                tracing::warn!(cache = cache.name(), %nar_hash, "sent other bytes than the NAR has");
+                cache.mark_liar();
+            }
+            Err(error) => tracing::error!(in_directory = %self.spool, %error, "cannot read a spooled NAR"),
         }
-    }
-
-    fn is_broken(&self, nar_hash: NarHash) -> bool {
-        let broken = self.broken.lock().unwrap_or_else(PoisonError::into_inner);
-        broken.get(&nar_hash).is_some_and(|since| since.elapsed() < BROKEN_FOR)
-    }
-
-    fn mend(&self, nar_hash: NarHash) {
-        self.broken.lock().unwrap_or_else(PoisonError::into_inner).remove(&nar_hash);
     }
 
     /// Whether the bytes of a path that would certify itself do. A source that delivers other bytes than it
     /// claims says nothing of them, so the next is tried; `None` if one broke off and none delivered.
     pub async fn certifies(&self, upstreams: &Upstreams, question: &ContentQuestion) -> Option<bool> {
         let core = question.core();
-        let demand = Demand {
-            nar_hash: *core.nar_hash.digest(),
-            nar_size: core.nar_size,
-            address: Some(*question.address()),
-        };
+        let demand =
+            Demand { nar_hash: core.nar_hash, nar_size: core.nar_size, address: Some(*question.address()) };
         let mut unheard = false;
         // Each source by itself: what one of them has is to be known, and not who is quickest.
         for offer in question.offers() {
@@ -225,9 +217,3 @@ async fn drain(mut transfer: Transfer) -> Result<(), TransferError> {
 
 /// Transfers that are hedged at one time: each costs a second connection for as long as both are silent.
 const MOST_HEDGES: usize = 16;
-
-/// How long a client may come back for the rest of a NAR that lied: Nix 2.34 retries for minutes.
-const BROKEN_FOR: Duration = Duration::from_secs(3600);
-
-/// NARs that are remembered as broken off; more than that at once is not one client's doing.
-const MOST_BROKEN: usize = 10_000;

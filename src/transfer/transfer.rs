@@ -21,6 +21,7 @@
 //! given out blames nobody either, before a whole NAR has hashed (design §5).
 
 use crate::format::nar::{self, content::ContentCheck};
+use crate::transfer::broken::{Broken, Part};
 use crate::transfer::budget::Budget;
 use crate::transfer::decode::{DecodeError, Decoder};
 use crate::transfer::fetch::Interrupted;
@@ -44,8 +45,8 @@ pub struct Transfer {
     budget: Budget,
     demand: Demand,
     withdrawn: Withdrawn,
-    /// What was given out cannot be taken back.
-    stands: bool,
+    /// What was given out cannot be taken back; if it may be wrong, that is remembered here.
+    stands: Option<Arc<Broken>>,
     input: Option<Input>,
     /// Bytes of more than one source, or of more than one request, went into the check.
     is_mixed: bool,
@@ -55,6 +56,8 @@ pub struct Transfer {
     checked: VecDeque<Passed>,
     /// What was given out.
     sent: Mark,
+    /// Who gave which part of it.
+    parts: Vec<Part>,
     /// How far any source has come.
     front: u64,
     /// Sources whose bytes were others than those given out.
@@ -109,7 +112,7 @@ impl Transfer {
         budget: Budget,
         demand: Demand,
         withdrawn: Withdrawn,
-        stands: bool,
+        stands: Option<Arc<Broken>>,
     ) -> Self {
         Self {
             sources,
@@ -123,6 +126,7 @@ impl Transfer {
             work: Work::None,
             checked: VecDeque::new(),
             sent: Mark::start(),
+            parts: Vec::new(),
             front: 0,
             diverged: Vec::new(),
             failures: Vec::new(),
@@ -247,7 +251,7 @@ impl Transfer {
 
     /// Begins a file from its start.
     async fn begin(&mut self, opened: Opened) -> Result<bool, TransferError> {
-        let is_void = !self.stands && self.sent.position() > 0;
+        let is_void = self.stands.is_none() && self.sent.position() > 0;
         if is_void {
             self.sent = Mark::start();
         }
@@ -272,7 +276,7 @@ impl Transfer {
         let limits = nar::Limits { nar_size, ..nar::Limits::default() };
         let decoder = Decoder::new(codec, room.decoder).map_err(TransferFault::from)?;
         let content = address.as_ref().map(ContentCheck::of);
-        Ok(NarCheck::new(decoder, nar_hash, nar_size, &limits, content, self.sent.clone()))
+        Ok(NarCheck::new(decoder, *nar_hash.digest(), nar_size, &limits, content, self.sent.clone()))
     }
 
     /// Takes note that the source failed, and keeps what may be gone on with.
@@ -290,6 +294,7 @@ impl Transfer {
             other => other,
         };
         let source = input.source;
+        self.note_part(source);
         let how = match &error {
             TransferError::Interrupted(Interrupted::Spool(_)) | TransferError::Withdrawn => {
                 return Err(self.end(error));
@@ -342,7 +347,11 @@ impl Transfer {
 
     /// Nobody is left: a lie weighs more than silence, since what was given out may be part of it.
     fn give_up(&mut self) -> TransferError {
-        let error = self.fault.take().or_else(|| self.failures.pop().map(TransferError::from));
+        let fault = self.fault.take();
+        if let Some(broken) = self.stands.as_ref().filter(|_| fault.is_some() && self.sent.position() > 0) {
+            broken.add(self.demand.nar_hash, std::mem::take(&mut self.parts));
+        }
+        let error = fault.or_else(|| self.failures.pop().map(TransferError::from));
         self.end(error.unwrap_or(TransferError::NoSource))
     }
 
@@ -350,6 +359,17 @@ impl Transfer {
         (self.work, self.input, self.memory) = (Work::Over, None, None);
         self.checked.clear();
         error
+    }
+
+    /// Remembers who gave the last part of what went out, while that may matter.
+    fn note_part(&mut self, source: usize) {
+        let (last, sent) = (self.parts.last().map_or(0, |part| part.end.position()), self.sent.position());
+        if sent > last
+            && self.parts.len() < MOST_PARTS
+            && let Some(cache) = self.sources.cache(source).filter(|_| self.stands.is_some())
+        {
+            self.parts.push(Part { cache: Arc::clone(cache), end: self.sent.clone() });
+        }
     }
 
     fn note_pace(&self) {
@@ -371,3 +391,6 @@ const LEAST_STEP: u64 = 64 << 10;
 
 /// … or this part of it, so that a source that always breaks off is tried some hundreds of times at most.
 const MOST_STEPS: u64 = 256;
+
+/// Parts that are remembered of one NAR.
+const MOST_PARTS: usize = 64;

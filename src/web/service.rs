@@ -4,10 +4,10 @@ use crate::config::Config;
 use crate::format::cache_info::NixCacheInfo;
 use crate::format::{HashPart, NarHash, StorePath};
 use crate::memo::{Held, Verdicts};
-use crate::transfer::{Extent, Relay, TransferError};
+use crate::transfer::{Extent, Relay};
 use crate::upstream::{Chain, Upstreams, VIA};
 use crate::web::answer::{self, Instead};
-use crate::web::body::{BodyError, ReplyBody};
+use crate::web::body::ReplyBody;
 use crate::web::hosts::Hosts;
 use crate::web::range::Wanted;
 use crate::web::route::Route;
@@ -163,11 +163,7 @@ impl Service {
             tracing::warn!(%path, nar_hash = %nar_hash, "no source delivered the NAR");
             return answer::not_found();
         };
-        let relay = Arc::clone(&self.relay);
         let body = ReplyBody::nar(bytes, size, move |error| {
-            if matches!(error, BodyError::Transfer(TransferError::Fault(_))) {
-                relay.break_off(nar_hash);
-            }
             tracing::warn!(%path, error = %Chain(error), "broke off a NAR before its last byte");
         });
         let body = match wanted {

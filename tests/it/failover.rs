@@ -1,10 +1,12 @@
 //! Sources that fail in the middle of a NAR: the client gets one clean response all the same.
 
+use crate::support::client::get;
+use crate::support::daemon::Daemon;
 use crate::support::dirs::Dir;
 use crate::support::fake_cache::{FakeCache, Script};
 use crate::support::party::{Package, Party, noise};
 use crate::support::scene::RULE;
-use crate::support::service::{Served, caches, config, signers};
+use crate::support::service::{Served, caches, config, nar_url, signers};
 use countersign::config::Patience;
 use countersign::format::NarHash;
 use sha2::{Digest, Sha256};
@@ -84,15 +86,19 @@ const PAIRS: [(&str, &str); 8] = [
 
 #[test]
 fn a_source_that_breaks_off_is_replaced_by_another_file() {
-    for (first, second) in PAIRS {
-        let pair = Pair::new(first, second);
-        let served = pair.served();
-        let bytes = pair.bytes(&pair.first);
-        for position in positions(bytes.len()) {
-            pair.script(&pair.first, Script::Cut(bytes.clone(), position));
-            assert!(served.serves(&pair.package), "{first} cut at {position}, then {second}");
+    std::thread::scope(|scope| {
+        for (first, second) in PAIRS {
+            scope.spawn(move || {
+                let pair = Pair::new(first, second);
+                let served = pair.served();
+                let bytes = pair.bytes(&pair.first);
+                for position in positions(bytes.len()) {
+                    pair.script(&pair.first, Script::Cut(bytes.clone(), position));
+                    assert!(served.serves(&pair.package), "{first} cut at {position}, then {second}");
+                }
+            });
         }
-    }
+    });
 }
 
 #[test]
@@ -242,4 +248,31 @@ fn whole_verification_begins_again_with_another_source() {
     let whole = "[serving]\nverify-before-sending = \"whole\"\n";
     let served = Served::with(&format!("{}{}{RULE}{whole}", signers(&[&pair.party]), caches(&fakes)));
     assert!(served.serves(&pair.package));
+}
+
+/// A file that begins as the first cache's and goes on otherwise.
+fn turned(honest: &[u8], at: usize) -> Vec<u8> {
+    let mut wrong = honest.to_vec();
+    wrong[at + 100_000] ^= 1;
+    wrong
+}
+
+#[test]
+fn who_lied_in_a_part_is_found_once_the_whole_is_there() {
+    let pair = Pair::new("none", "none");
+    let third = FakeCache::with("xz", &[&pair.party], &[&pair.package]);
+    let cut_at = 1_500_000;
+    pair.script(&pair.first, Script::Cut(pair.package.nar.clone(), cut_at));
+    pair.script(&pair.second, Script::Part(turned(&pair.package.nar, cut_at), usize::MAX));
+    let fakes = [("a", &pair.first.0), ("b", &pair.second.0), ("c", &third)];
+    let dir = Dir::new();
+    let text = format!("listen = [\"127.0.0.1:0\"]\n{}{}{RULE}", signers(&[&pair.party]), caches(&fakes));
+    let path = dir.write("c.toml", text);
+    let mut daemon = Daemon::start(&dir, path.to_str().unwrap());
+    let url = nar_url(&pair.package);
+    assert!(!get(daemon.port, &url).is_whole(), "the second cache's lie went out");
+    assert!(get(daemon.port, &url).body == pair.package.nar, "the third has it");
+    let line = daemon.wait_for("sent other bytes than the NAR has");
+    assert!(line.contains("cache=\"b\""), "{line}");
+    assert_eq!(daemon.stop(), Some(0));
 }

@@ -23,7 +23,7 @@ impl Mark {
     }
 
     /// Goes on over the next bytes.
-    pub(super) fn pass(&mut self, nar: &[u8]) {
+    pub(in crate::transfer) fn pass(&mut self, nar: &[u8]) {
         self.hasher.update(nar);
         self.position = self.position.saturating_add(nar.len() as u64);
     }
