@@ -14,7 +14,7 @@ use crate::question::{Question, lasts, recollect};
 use crate::status::VerdictCounts;
 use crate::transfer::{Relay, Withdrawn};
 use crate::trust::{Ballot, Endorsed, NarGrant, Timestamp, Verdict};
-use crate::upstream::{Known, Remembered, Upstreams};
+use crate::upstream::{Known, Occasion, Remembered, Upstreams};
 use bytes::Bytes;
 use moka::Expiry;
 use moka::future::Cache;
@@ -127,18 +127,18 @@ impl Verdicts {
             self.look_ahead(&held);
             return held;
         }
-        let held = self.judge(asked).await;
+        let held = self.judge(asked, Occasion::Wanted).await;
         self.look_ahead(&held);
         held
     }
 
     /// Asks, or waits for whoever is asking already.
-    async fn judge(&self, asked: HashPart) -> Arc<Held> {
+    async fn judge(&self, asked: HashPart, occasion: Occasion) -> Arc<Held> {
         let inner = Arc::clone(&self.0);
         // A task of its own: a client that goes away does not end the question for the others.
         let flight = tokio::spawn(async move {
             let question = Arc::clone(&inner);
-            inner.held.get_with(asked, question.ask(asked)).await
+            inner.held.get_with(asked, question.ask(asked, occasion)).await
         });
         match flight.await {
             Ok(held) => held,
@@ -192,7 +192,7 @@ impl Verdicts {
             let Ok(permit) = Arc::clone(room).try_acquire_owned() else { return };
             let verdicts = self.clone();
             tokio::spawn(async move {
-                verdicts.judge(path).await;
+                verdicts.judge(path, Occasion::Ahead).await;
                 drop(permit);
             });
         }
@@ -212,12 +212,12 @@ impl Inner {
     }
 
     /// Asks, gives the verdict, and goes on listening for late answers.
-    async fn ask(self: Arc<Self>, asked: HashPart) -> Arc<Held> {
+    async fn ask(self: Arc<Self>, asked: HashPart, occasion: Occasion) -> Arc<Held> {
         let (sender, receiver) = oneshot::channel();
         let inner = Arc::clone(&self);
         tokio::spawn(async move {
             let known = inner.answers.of(asked).await;
-            let question = Question::ask(&inner.upstreams, &inner.relay, asked, &known).await;
+            let question = Question::ask(&inner.upstreams, &inner.relay, asked, &known, occasion).await;
             if question.has_learned {
                 inner.answers.add(asked, &question.known).await;
             }

@@ -3,8 +3,8 @@
 use crate::clock;
 use crate::format::HashPart;
 use crate::transfer::Relay;
-use crate::trust::{Answer, Ballot, Settled, Silence};
-use crate::upstream::{Known, Said, Told, Upstreams};
+use crate::trust::{Answer, Ballot, Settled};
+use crate::upstream::{Known, Occasion, Said, Told, Upstreams};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -24,14 +24,20 @@ pub struct Question {
 
 impl Question {
     /// Asks the caches of which nothing fresh is known, and waits as long as design §3.9 says.
-    pub async fn ask(upstreams: &Upstreams, relay: &Relay, asked: HashPart, known: &[Known]) -> Self {
+    pub async fn ask(
+        upstreams: &Upstreams,
+        relay: &Relay,
+        asked: HashPart,
+        known: &[Known],
+        occasion: Occasion,
+    ) -> Self {
         let deadline = tokio::time::Instant::now() + upstreams.decision_timeout();
         let ballot = recollect(upstreams, asked, known);
         let missing: Vec<_> = ballot.pending().collect();
-        let poll = upstreams.poll(asked, missing.into_iter());
+        let poll = upstreams.poll(asked, occasion, missing.into_iter());
         let mut question = Self { ballot, known: known.to_vec(), has_learned: false, late: poll.answers };
-        for cache in poll.unwaited {
-            question.ballot.cast(cache, Answer::NoAnswer(Silence::Down));
+        for (cache, silence) in poll.unwaited {
+            question.ballot.cast(cache, Answer::NoAnswer(silence));
         }
         while question.ballot.settled(clock::now()) == Settled::No {
             let Ok(Some(told)) = timeout_at(deadline, question.late.recv()).await else { break };

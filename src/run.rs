@@ -8,14 +8,14 @@ use crate::memo::Verdicts;
 use crate::state::{StateDirectory, StateError};
 use crate::status::{CacheStatus, Status};
 use crate::transfer::Relay;
-use crate::upstream::{Remembered, RemoteCache, Upstreams, UpstreamsError};
+use crate::upstream::{Remembered, RemoteCache, Upstreams, UpstreamsError, Why};
 use crate::web::{Acceptor, Hosts, ListenError, Listener, Service};
 use arc_swap::ArcSwap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 /// Why the service cannot start.
@@ -167,6 +167,7 @@ fn control(
             listening: places.clone(),
             key: about.key.clone(),
             up_for: started.elapsed().as_secs(),
+            offline_for: service.upstreams().offline_since().map(|since| since.elapsed().as_secs()),
             caches: service.upstreams().caches().iter().map(|cache| cache_status(cache)).collect(),
             clock: clock::fault().map(|behind| behind.to_string()),
             verdicts: verdicts.counts(),
@@ -177,15 +178,33 @@ fn control(
 }
 
 fn cache_status(cache: &RemoteCache) -> CacheStatus {
-    let heard = cache.heard();
+    let (heard, health) = (cache.heard(), cache.health());
+    let why = health.opened.map(|(why, _)| why);
+    let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     CacheStatus {
         name: cache.name().to_owned(),
-        down: cache.health().is_down(),
+        state: state(why).to_owned(),
+        down: why == Some(Why::Down),
+        open_for: health.opened.map(|(_, since)| since.elapsed().as_secs()),
+        latency_ms: health.latency.mean().map(milliseconds),
+        deviation_ms: health.latency.deviation().map(milliseconds),
+        undelivering_for: health.bytes_opened.map(|since| since.elapsed().as_secs()),
         lied: cache.has_lied(),
         claims: heard.claims.load(Ordering::Relaxed),
         not_found: heard.not_found.load(Ordering::Relaxed),
         silences: heard.silences.load(Ordering::Relaxed),
         fault: cache.fault().map(|fault| fault.to_string()),
+    }
+}
+
+/// The word of a breaker's state.
+fn state(why: Option<Why>) -> &'static str {
+    match why {
+        None => "up",
+        Some(Why::Down) => "down",
+        Some(Why::Slow) => "slow",
+        Some(Why::Busy) => "busy",
+        Some(Why::Offline) => "offline",
     }
 }
 

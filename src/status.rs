@@ -20,6 +20,9 @@ pub struct Status {
     pub up_for: u64,
     /// What is wrong with the system's clock.
     pub clock: Option<String>,
+    /// Seconds for which no cache at all could be reached from this machine.
+    #[serde(default)]
+    pub offline_for: Option<u64>,
     /// The caches, in the order of the configuration.
     pub caches: Vec<CacheStatus>,
     /// Verdicts given since the start or the last reload.
@@ -33,8 +36,24 @@ pub struct Status {
 pub struct CacheStatus {
     /// Its name.
     pub name: String,
+    /// `up`: asked and waited for; else why it is not waited for: `down`, `slow`, `busy` (it asked to be left
+    /// alone), `offline`.
+    #[serde(default)]
+    pub state: String,
     /// Whether it is known to be down.
     pub down: bool,
+    /// Seconds for which it has not been waited for.
+    #[serde(default)]
+    pub open_for: Option<u64>,
+    /// How long it takes to answer, in milliseconds: a moving mean.
+    #[serde(default)]
+    pub latency_ms: Option<u64>,
+    /// How far from that its answers are, in milliseconds: a moving mean.
+    #[serde(default)]
+    pub deviation_ms: Option<u64>,
+    /// Seconds for which its NARs have not been counted on, because they did not come.
+    #[serde(default)]
+    pub undelivering_for: Option<u64>,
     /// Whether it ever delivered bytes that did not match.
     pub lied: bool,
     /// Claims it made.
@@ -71,6 +90,9 @@ impl fmt::Display for Status {
         if let Some(clock) = &self.clock {
             writeln!(f, "clock     {clock}")?;
         }
+        if let Some(seconds) = self.offline_for {
+            writeln!(f, "offline   no cache can be reached, for {}", duration(seconds))?;
+        }
         let VerdictCounts { endorse, refuse, defer, absent } = self.verdicts;
         writeln!(
             f,
@@ -78,15 +100,21 @@ impl fmt::Display for Status {
             self.remembered
         )?;
         let width = self.caches.iter().map(|c| c.name.len()).chain([5]).max().unwrap_or_default();
-        writeln!(f, "\n{:width$}  STATE       CLAIMS  NOT FOUND  SILENCES", "CACHE")?;
+        writeln!(f, "\n{:width$}  STATE             LATENCY  CLAIMS  NOT FOUND  SILENCES", "CACHE")?;
         for cache in &self.caches {
-            let state = match (cache.down, cache.lied) {
-                (true, _) => "down",
-                (false, true) => "up, lied",
-                (false, false) => "up",
+            let state = if cache.lied { format!("{}, lied", cache.state) } else { cache.state.clone() };
+            let latency = match (cache.latency_ms, cache.deviation_ms) {
+                (Some(mean), Some(deviation)) => format!("{mean} ± {deviation} ms"),
+                _ => "-".to_owned(),
             };
             let CacheStatus { name, claims, not_found, silences, .. } = cache;
-            writeln!(f, "{name:width$}  {state:10}  {claims:6}  {not_found:9}  {silences:8}")?;
+            writeln!(f, "{name:width$}  {state:13}  {latency:>10}  {claims:6}  {not_found:9}  {silences:8}")?;
+            if let Some(seconds) = cache.open_for {
+                writeln!(f, "{:width$}  has not been waited for during {}", "", duration(seconds))?;
+            }
+            if let Some(seconds) = cache.undelivering_for {
+                writeln!(f, "{:width$}  has delivered no NARs for {}", "", duration(seconds))?;
+            }
             if let Some(fault) = &cache.fault {
                 writeln!(f, "{:width$}  {fault}", "")?;
             }
@@ -120,9 +148,15 @@ mod tests {
             key: "countersign-observe-1:AAAA".to_owned(),
             up_for: 3720,
             clock: Some("the system clock is behind".to_owned()),
+            offline_for: Some(3),
             caches: vec![CacheStatus {
                 name: "nixos".to_owned(),
+                state: "down".to_owned(),
                 down: true,
+                open_for: Some(65),
+                latency_ms: Some(38),
+                deviation_ms: Some(4),
+                undelivering_for: Some(7),
                 lied: false,
                 claims: 12,
                 not_found: 3,
@@ -139,10 +173,13 @@ config    none: the built-in policy
 listening http://127.0.0.1:8419
 key       countersign-observe-1:AAAA
 clock     the system clock is behind
+offline   no cache can be reached, for 3 s
 verdicts  10 endorsed, 1 refused, 2 deferred, 3 absent; 11 remembered
 
-CACHE  STATE       CLAIMS  NOT FOUND  SILENCES
-nixos  down            12          3         5
+CACHE  STATE             LATENCY  CLAIMS  NOT FOUND  SILENCES
+nixos  down            38 ± 4 ms      12          3         5
+       has not been waited for during 1 min 5 s
+       has delivered no NARs for 7 s
        the name nixos cannot be resolved
 ";
         assert_eq!(status.to_string(), expected);

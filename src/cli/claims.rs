@@ -11,7 +11,7 @@ use crate::question::Question;
 use crate::transfer::Relay;
 use crate::trust::Role;
 use crate::upload::Told;
-use crate::upstream::Upstreams;
+use crate::upstream::{Occasion, Upstreams};
 use std::io::{BufRead, Write};
 
 /// Answers questions until there are none.
@@ -49,7 +49,7 @@ async fn answer_all(upstreams: &Upstreams, relay: &Relay) -> Exit {
 }
 
 async fn ask(upstreams: &Upstreams, relay: &Relay, path: HashPart) -> Vec<Told> {
-    let question = Question::ask(upstreams, relay, path, &[]).await;
+    let question = Question::ask(upstreams, relay, path, &[], Occasion::Wanted).await;
     let policy = question.ballot.policy();
     let mut told = Vec::new();
     for (id, said) in question.ballot.said() {

@@ -8,7 +8,7 @@ use crate::question::Question;
 use crate::state::StateDirectory;
 use crate::transfer::Relay;
 use crate::trust::{Basis, Verdict};
-use crate::upstream::Upstreams;
+use crate::upstream::{Occasion, Upstreams};
 use serde::Serialize;
 use std::fmt;
 
@@ -67,8 +67,9 @@ pub(super) fn explain(config: &Config, path: &str, json: bool) -> Exit {
     let state = StateDirectory::at(config.state_directory.clone());
     let relay = Relay::new(&config.serving, &config.limits, config.patience, state.path().join("spool"));
     // Explained before the runtime ends: what it cuts off is no fault of a cache.
-    let explaining =
-        async { explanation(&upstreams, &Question::ask(&upstreams, &relay, asked, &[]).await, asked) };
+    let explaining = async {
+        explanation(&upstreams, &Question::ask(&upstreams, &relay, asked, &[], Occasion::Wanted).await, asked)
+    };
     let (explanation, verdict) = match run_async(explaining) {
         Ok(explained) => explained,
         Err(exit) => return exit,

@@ -3,12 +3,10 @@
 use crate::clock;
 use crate::destination::error::Act;
 use crate::destination::{PlaceError, PlaceErrorKind};
-use crate::http_client::Credentials;
-use http::header::RETRY_AFTER;
+use crate::http_client::{Credentials, retry_after};
 use http::{HeaderMap, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use jiff::fmt::rfc2822;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -36,23 +34,11 @@ fn kind(status: StatusCode, headers: &HeaderMap) -> PlaceErrorKind {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => PlaceErrorKind::Credentials,
         StatusCode::INSUFFICIENT_STORAGE | StatusCode::PAYLOAD_TOO_LARGE => PlaceErrorKind::Full,
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-            let stated = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-            PlaceErrorKind::Busy { retry_after: stated.and_then(retry_after) }
+            let stated = retry_after(headers, clock::now().seconds());
+            PlaceErrorKind::Busy { retry_after: stated.map(|pause| pause.min(LONGEST_PAUSE)) }
         }
         status => PlaceErrorKind::Refused(status),
     }
-}
-
-/// Seconds or a date (RFC 9110 §10.2.3).
-fn retry_after(text: &str) -> Option<Duration> {
-    let seconds = match text.trim().parse::<u64>() {
-        Ok(seconds) => seconds,
-        Err(_) => {
-            let then = rfc2822::parse(text.trim()).ok()?.timestamp().as_second();
-            u64::try_from(then.saturating_sub(clock::now().seconds())).unwrap_or(0)
-        }
-    };
-    Some(Duration::from_secs(seconds).min(LONGEST_PAUSE))
 }
 
 /// The beginning of a body that nobody needs; what does not come is done without.
@@ -113,9 +99,18 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3600);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderValue;
+    use http::header::RETRY_AFTER;
 
     #[test]
     fn a_pause_is_seconds_or_a_date_and_a_day_at_most() {
+        let retry_after = |text: &'static str| {
+            let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static(text))]);
+            match kind(StatusCode::TOO_MANY_REQUESTS, &headers) {
+                PlaceErrorKind::Busy { retry_after } => retry_after,
+                other => panic!("{other:?}"),
+            }
+        };
         assert_eq!(retry_after("120"), Some(Duration::from_secs(120)));
         assert_eq!(retry_after(" 0 "), Some(Duration::ZERO));
         assert_eq!(retry_after("99999999"), Some(LONGEST_PAUSE));

@@ -3,7 +3,7 @@
 //! It follows no redirects and decodes nothing. `HTTPS_PROXY` and `NO_PROXY` are honoured for https, by a
 //! tunnel; plain http goes straight to the server.
 
-use crate::http_client::names::{Names, Patient};
+use crate::http_client::names::{NameError, Names, Patient};
 use bytes::Bytes;
 use http::{Request, Response, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -20,6 +20,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, pem};
 use std::future::Future;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -71,6 +72,27 @@ pub enum SendError {
     /// Name, connection, TLS, HTTP.
     #[error(transparent)]
     Http(#[from] Error),
+}
+
+impl SendError {
+    /// Whether this machine found no address of the server or no way to it: that says nothing of the server.
+    pub fn is_cut_off(&self) -> bool {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(error) = cause {
+            let is_cut_off = match error.downcast_ref::<io::Error>() {
+                Some(error) => matches!(
+                    error.kind(),
+                    ErrorKind::HostUnreachable | ErrorKind::NetworkDown | ErrorKind::NetworkUnreachable
+                ),
+                None => error.is::<NameError>(),
+            };
+            if is_cut_off {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
+    }
 }
 
 /// Why TLS cannot be set up.

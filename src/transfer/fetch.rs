@@ -137,7 +137,7 @@ impl Interrupted {
 /// Whether the same request may succeed a moment later.
 fn may_pass(error: &FetchError) -> bool {
     match error {
-        FetchError::Http(_) => true,
+        FetchError::Http(_) | FetchError::Later { .. } => true,
         FetchError::Status(status) => {
             status.is_server_error() || matches!(status.as_u16(), 206 | 408 | 416 | 429)
         }

@@ -8,6 +8,7 @@ use crate::upstream::cache::{FetchError, Outside, RemoteCache};
 use bytes::Bytes;
 use http::StatusCode;
 use http_body_util::{BodyExt, Limited};
+use std::time::Duration;
 
 /// Why a cache gave no answer, for the log.
 #[derive(Debug, thiserror::Error)]
@@ -26,25 +27,46 @@ pub enum AskError {
     NoClaim(#[from] NoClaim),
 }
 
+/// What came of asking a cache.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) answer: Answer,
+    /// The text of a claim.
+    pub(super) text: Bytes,
+    /// Why it is silence, if it is. A cache that is at fault is not silent.
+    pub(super) trouble: Option<Trouble>,
+}
+
+/// Why a cache could not be asked, as far as its health is concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// This machine found no address of it, or no way to it.
+    NoLine,
+    /// It asks to be left alone for so long.
+    Busy(Duration),
+    /// Anything else.
+    Other,
+}
+
 impl RemoteCache {
     /// Asks the cache for its claim. What is no claim and no "not found" is no answer, and logged.
-    ///
-    /// Beside the answer, the text of a claim.
-    pub async fn ask(&self, asked: HashPart, policy: &Policy, limits: &Limits) -> (Answer, Bytes) {
-        let (answer, text, fault) = match self.claim(asked, policy, limits).await {
-            Ok((claim, text)) => (Answer::Claim(Box::new(claim)), text, None),
+    pub(super) async fn ask(&self, asked: HashPart, policy: &Policy, limits: &Limits) -> Reply {
+        let (reply, fault) = match self.claim(asked, policy, limits).await {
+            Ok((claim, text)) => {
+                (Reply { answer: Answer::Claim(Box::new(claim)), text, trouble: None }, None)
+            }
             Err(AskError::Fetch(FetchError::Status(StatusCode::NOT_FOUND | StatusCode::GONE))) => {
-                (Answer::NotFound, Bytes::new(), None)
+                (Reply { answer: Answer::NotFound, text: Bytes::new(), trouble: None }, None)
             }
             Err(error) => {
-                let silence = silence(&error);
+                let (silence, trouble) = silence(&error);
                 let fault = Chain(&error).to_string();
                 tracing::debug!(cache = self.name(), path = %asked, error = fault, "got no answer");
-                (Answer::NoAnswer(silence), Bytes::new(), Some(fault))
+                (Reply { answer: Answer::NoAnswer(silence), text: Bytes::new(), trouble }, Some(fault))
             }
         };
         self.set_fault(fault);
-        (answer, text)
+        reply
     }
 
     async fn claim(
@@ -85,13 +107,32 @@ impl RemoteCache {
     }
 }
 
-fn silence(error: &AskError) -> Silence {
+fn silence(error: &AskError) -> (Silence, Option<Trouble>) {
     match error {
-        AskError::Fetch(FetchError::Http(_)) | AskError::Body(_) => Silence::Unreachable,
+        AskError::Fetch(error) => match trouble(error) {
+            Some(trouble) => (Silence::Unreachable, Some(trouble)),
+            None => (Silence::Faulty, None),
+        },
+        AskError::Body(_) => (Silence::Unreachable, Some(Trouble::Other)),
+        AskError::Parse(_) | AskError::NoClaim(_) => (Silence::Faulty, None),
+    }
+}
+
+/// What kept a cache from being asked; `None` where it has answered, if badly.
+pub(super) fn trouble(error: &FetchError) -> Option<Trouble> {
+    match error {
+        FetchError::Http(error) if error.is_cut_off() => Some(Trouble::NoLine),
+        FetchError::Later { pause, .. } => Some(Trouble::Busy(*pause)),
+        FetchError::Http(_) => Some(Trouble::Other),
         // An overloaded or broken server says nothing about the path.
-        AskError::Fetch(FetchError::Status(status)) if status.is_server_error() || status.as_u16() == 429 => {
-            Silence::Unreachable
+        FetchError::Status(status) if status.is_server_error() || status.as_u16() == 429 => {
+            Some(Trouble::Other)
         }
-        AskError::Fetch(_) | AskError::Parse(_) | AskError::NoClaim(_) => Silence::Faulty,
+        FetchError::Status(_)
+        | FetchError::Outside(_)
+        | FetchError::Redirects
+        | FetchError::RedirectNowhere
+        | FetchError::Encoded
+        | FetchError::Request(_) => None,
     }
 }

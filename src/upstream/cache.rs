@@ -3,13 +3,14 @@
 //! Only the cache's own origin is fetched from. A URL or redirect that leaves scheme, host or port is that
 //! cache's fault unless its `nar-hosts` allows it, and none drops from https to http (design §5).
 
+use crate::clock;
 use crate::config::{CacheSettings, HostPort};
 use crate::http_client::{
-    AGENT, Credentials, CredentialsError, HttpClient, Names, RequestBody, SendError, no_body,
+    AGENT, Credentials, CredentialsError, HttpClient, Names, RequestBody, SendError, no_body, retry_after,
 };
 use crate::trust::{CacheId, Location};
-use crate::upstream::health::Health;
 use crate::upstream::pace::Pace;
+use crate::upstream::standing::Standing;
 use http::header::{
     ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, HeaderName, HeaderValue, LOCATION, RANGE, USER_AGENT,
 };
@@ -18,7 +19,6 @@ use hyper::body::Incoming;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::Semaphore;
 use url::Url;
 
 /// A cache that can be asked.
@@ -31,10 +31,8 @@ pub struct RemoteCache {
     claim_timeout: Duration,
     client: HttpClient,
     credentials: Credentials,
-    /// What is known of its reachability.
-    pub(super) health: Mutex<Health>,
-    /// Bounds the questions under way.
-    pub(super) asking: Semaphore,
+    /// What is known of its health, and the bounds on what is asked of it.
+    pub(super) standing: Standing,
     lied: AtomicBool,
     /// How fast it has delivered bytes.
     pub(super) pace: Mutex<Pace>,
@@ -69,6 +67,14 @@ pub enum FetchError {
     /// A status that gives no bytes.
     #[error("status {0}")]
     Status(StatusCode),
+    /// The same, and the cache says how long it wants to be left alone (`Retry-After`).
+    #[error("status {status}, to be asked again after {} seconds", pause.as_secs())]
+    Later {
+        /// The status.
+        status: StatusCode,
+        /// How long.
+        pause: Duration,
+    },
     /// A Content-Encoding, which was not asked for.
     #[error("a Content-Encoding that was not asked for")]
     Encoded,
@@ -102,7 +108,12 @@ impl RemoteCache {
     ///
     /// # Errors
     /// [`CredentialsError`] if its credentials file cannot be used.
-    pub fn new(id: CacheId, settings: &CacheSettings, client: HttpClient) -> Result<Self, CredentialsError> {
+    pub(super) fn new(
+        id: CacheId,
+        settings: &CacheSettings,
+        client: HttpClient,
+        standing: Standing,
+    ) -> Result<Self, CredentialsError> {
         let credentials = match &settings.credentials_file {
             Some(path) => Credentials::read(path, settings.url.host_str().unwrap_or_default())?,
             None => Credentials::NONE,
@@ -115,8 +126,7 @@ impl RemoteCache {
             claim_timeout: settings.claim_timeout,
             client,
             credentials,
-            health: Mutex::new(Health::NEW),
-            asking: Semaphore::new(MOST_QUESTIONS),
+            standing,
             lied: AtomicBool::new(false),
             pace: Mutex::default(),
             heard: Heard::default(),
@@ -258,7 +268,7 @@ impl RemoteCache {
                     let to = to.and_then(|to| url.join(to).ok()).ok_or(FetchError::RedirectNowhere)?;
                     url = self.permit(&url, to)?;
                 }
-                status => return Err(FetchError::Status(status)),
+                status => return Err(refused(status, response.headers())),
             }
         }
         Err(FetchError::Redirects)
@@ -274,6 +284,15 @@ impl RemoteCache {
             headers.insert(AUTHORIZATION, value.clone());
         }
         Ok(request)
+    }
+}
+
+/// What a status without bytes is: of an overloaded server, with the pause that it asks for.
+fn refused(status: StatusCode, headers: &HeaderMap) -> FetchError {
+    let is_busy = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+    match retry_after(headers, clock::now().seconds()).filter(|pause| is_busy && !pause.is_zero()) {
+        Some(pause) => FetchError::Later { status, pause },
+        None => FetchError::Status(status),
     }
 }
 
@@ -299,9 +318,6 @@ fn is_s3(response: &Response<Incoming>) -> bool {
 
 /// Redirects that are followed for one request (protocol notes §12).
 const MOST_REDIRECTS: usize = 3;
-
-/// Questions under way at one cache: four times what one Nix process asks at once.
-const MOST_QUESTIONS: usize = 100;
 
 /// Marks what a Countersign asks. Another one answers it from what it knows, so that two that list each other
 /// do not ask in a circle.

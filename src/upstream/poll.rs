@@ -8,16 +8,16 @@ use crate::format::HashPart;
 use crate::format::narinfo::Limits;
 use crate::http_client::{CredentialsError, Dialling, HttpClient, Names, TlsError, trusted_file};
 use crate::trust::{Answer, CacheId, Claim, Policy, Role, Silence};
+use crate::upstream::asking::Asking;
 use crate::upstream::cache::RemoteCache;
-use crate::upstream::health::{Health, Treatment};
+use crate::upstream::health::{Line, Treatment, Way};
+use crate::upstream::standing::Standing;
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
 
 /// All caches of a configuration.
 #[derive(Debug)]
@@ -26,6 +26,8 @@ pub struct Upstreams {
     caches: Vec<Arc<RemoteCache>>,
     limits: Limits,
     decision_timeout: Duration,
+    line: Arc<Mutex<Line>>,
+    late: Duration,
 }
 
 /// Why the caches cannot be set up.
@@ -97,8 +99,17 @@ pub struct Told {
 pub struct Poll {
     /// The answers; a cache that was late sends twice.
     pub answers: mpsc::UnboundedReceiver<Told>,
-    /// Caches that are not waited for.
-    pub unwaited: Vec<CacheId>,
+    /// Caches that are not waited for, and what that says of them.
+    pub unwaited: Vec<(CacheId, Silence)>,
+}
+
+/// Why a question is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// Somebody waits for the answer.
+    Wanted,
+    /// Somebody is likely to ask soon. Such a question makes no sick cache sicker: it is never a probe.
+    Ahead,
 }
 
 impl Upstreams {
@@ -108,6 +119,7 @@ impl Upstreams {
     /// [`UpstreamsError`] if a secret or certificate file cannot be used.
     pub fn new(config: &Config) -> Result<Self, UpstreamsError> {
         let names = Names::of_system();
+        let line = Arc::new(Mutex::new(Line::new(config.caches.len(), config.patience.probe)));
         let mut clients: HashMap<Option<PathBuf>, HttpClient> = HashMap::new();
         let mut caches = Vec::with_capacity(config.caches.len());
         let mut cut_off: Vec<(Box<str>, Arc<TlsError>)> = Vec::new();
@@ -130,7 +142,8 @@ impl Upstreams {
                 cut_off.push((settings.name.clone(), Arc::clone(why)));
             }
             clients.insert(ca_file, client.clone());
-            let cache = RemoteCache::new(id, settings, client)
+            let standing = Standing::new(&line, config.patience.probe);
+            let cache = RemoteCache::new(id, settings, client, standing)
                 .map_err(|source| UpstreamsError::Credentials { cache: settings.name.clone(), source })?;
             caches.push(Arc::new(cache));
         }
@@ -148,8 +161,8 @@ impl Upstreams {
             references: config.limits.references.get(),
             nar_size: config.limits.nar.bytes(),
         };
-        let decision_timeout = config.decision_timeout;
-        Ok(Self { policy: Arc::clone(&config.policy), caches, limits, decision_timeout })
+        let (decision_timeout, late) = (config.decision_timeout, config.patience.late);
+        Ok(Self { policy: Arc::clone(&config.policy), caches, limits, decision_timeout, line, late })
     }
 
     /// The policy that the caches belong to.
@@ -189,123 +202,49 @@ impl Upstreams {
         &self.caches
     }
 
-    /// Looks up the names of the caches' hosts, and says which have no address now. Nobody waits for it, and
-    /// every question tries again.
+    /// Looks up the names of the caches' hosts, and says which have no address now, or once that none has. Nobody
+    /// waits for it, and every question tries again.
     pub fn look_up_names(&self) {
         for cache in &self.caches {
             let Some((names, host)) = cache.names() else { continue };
             let (cache, names) = (Arc::clone(cache), names.clone());
-            tokio::spawn(async move {
-                let cache = cache.name();
-                match timeout(SLOW_LOOKUP, names.look_up(&host)).await {
-                    Ok(Ok(_)) => {}
-                    Ok(Err(error)) => {
-                        tracing::warn!(cache, %error, "cannot be asked now; every question tries again")
-                    }
-                    Err(_) => tracing::warn!(
-                        cache,
-                        host,
-                        "the lookup of the name has not ended after {} seconds; other caches do not wait for it",
-                        SLOW_LOOKUP.as_secs()
-                    ),
-                }
-            });
+            tokio::spawn(async move { cache.look_up_name(&names, &host).await });
         }
     }
 
     /// Asks every cache in `ask` for its claim.
-    pub fn poll(&self, asked: HashPart, ask: impl Iterator<Item = CacheId>) -> Poll {
+    pub fn poll(&self, asked: HashPart, occasion: Occasion, ask: impl Iterator<Item = CacheId>) -> Poll {
         let (sender, answers) = mpsc::unbounded_channel();
         let mut unwaited = Vec::new();
-        for cache in ask.filter_map(|id| self.cache(id)) {
-            let treatment = cache.treat(Instant::now());
-            if treatment != Treatment::Ask {
-                unwaited.push(cache.id());
+        let (now, ahead) = (Instant::now(), occasion == Occasion::Ahead);
+        let caches: Vec<_> = ask.filter_map(|id| self.cache(id)).collect();
+        let numbers: Vec<_> = caches.iter().map(|cache| usize::from(cache.id().0)).collect();
+        let way = self.line.lock().unwrap_or_else(PoisonError::into_inner).way(&numbers, ahead, now);
+        for (cache, number) in caches.into_iter().zip(numbers) {
+            if !(way == Way::All || way == Way::Only(number)) {
+                unwaited.push((cache.id(), Silence::Down));
+                continue;
             }
-            if treatment != Treatment::Skip {
-                let (cache, policy, limits) = (Arc::clone(cache), Arc::clone(&self.policy), self.limits);
-                let sender = sender.clone();
-                tokio::spawn(async move { cache.ask_in_time(asked, &policy, &limits, &sender).await });
+            let (treatment, silence) = cache.treat(ahead, now);
+            let room = if treatment == Treatment::Skip { None } else { cache.standing.turns.room() };
+            match (treatment, &room) {
+                (Treatment::Ask, Some(_)) => {}
+                (Treatment::Ask, None) => unwaited.push((cache.id(), Silence::TimedOut)),
+                (Treatment::Hear | Treatment::Probe | Treatment::Skip, _) => {
+                    unwaited.push((cache.id(), silence))
+                }
             }
+            let Some(room) = room else { continue };
+            let (policy, limits, late) = (Arc::clone(&self.policy), self.limits, self.late);
+            let question = Asking { asked, policy, limits, treatment, late, room };
+            tokio::spawn(Arc::clone(cache).answer(question, sender.clone()));
         }
         Poll { answers, unwaited }
     }
-}
 
-impl RemoteCache {
-    /// Asks, sends the answer or a time-out, and after a time-out the answer if one still comes.
-    async fn ask_in_time(
-        &self,
-        asked: HashPart,
-        policy: &Policy,
-        limits: &Limits,
-        sender: &mpsc::UnboundedSender<Told>,
-    ) {
-        let asking = async {
-            let _permit = self.asking.acquire().await;
-            self.ask(asked, policy, limits).await
-        };
-        tokio::pin!(asking);
-        let ((answer, text), late) = match timeout(self.claim_timeout(), &mut asking).await {
-            Ok(told) => (told, false),
-            Err(_) => {
-                self.set_fault(Some(self.lateness()));
-                ((Answer::NoAnswer(Silence::TimedOut), Bytes::new()), true)
-            }
-        };
-        let cache = self.id();
-        self.take_note(&answer, Instant::now());
-        // Nobody listening any more is fine: the answer came for nothing.
-        drop(sender.send(Told { cache, answer, text }));
-        if late && let Ok((answer, text)) = timeout(LATE, asking).await {
-            drop(sender.send(Told { cache, answer, text }));
-        }
-    }
-
-    /// What keeps it from answering in time, as far as is known.
-    fn lateness(&self) -> String {
-        match self.names().filter(|(names, host)| names.is_looking_up(host)) {
-            Some((_, host)) => format!("the lookup of the name {host} has not ended"),
-            None => format!("nothing came within {} s", self.claim_timeout().as_secs_f32()),
-        }
-    }
-
-    fn treat(&self, now: Instant) -> Treatment {
-        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
-        let (treatment, after) = health.treat(now);
-        *health = after;
-        treatment
-    }
-
-    fn take_note(&self, answer: &Answer, now: Instant) {
-        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = *health;
-        let counter = match answer {
-            Answer::Claim(_) => &self.heard.claims,
-            Answer::NotFound => &self.heard.not_found,
-            Answer::NoAnswer(_) => &self.heard.silences,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
-        *health = match answer {
-            Answer::Claim(_) | Answer::NotFound | Answer::NoAnswer(Silence::Faulty) => before.answered(),
-            Answer::NoAnswer(_) => before.silent(now),
-        };
-        let error = self.fault().unwrap_or_default();
-        match (before.is_down(), health.is_down()) {
-            (false, true) => {
-                tracing::warn!(cache = self.name(), %error, "is down: it is not waited for until it answers")
-            }
-            (true, false) => tracing::info!(cache = self.name(), "is back"),
-            _ if before == Health::NEW && *health != before => {
-                tracing::info!(cache = self.name(), %error, "gave no answer")
-            }
-            _ => {}
-        }
-    }
-
-    /// Whether the cache is known to be down, for reports.
-    pub fn health(&self) -> Health {
-        *self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Since when this machine reaches no cache at all.
+    pub fn offline_since(&self) -> Option<Instant> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner).offline_since()
     }
 }
 
@@ -314,12 +253,6 @@ const CLAIM_FRESH: Duration = Duration::from_secs(3600);
 
 /// How long "not found" need not be asked for again (design §3.10).
 pub(crate) const NOT_FOUND_FRESH: Duration = Duration::from_secs(300);
-
-/// How long a lookup may take at the start before that is worth a word: as long as a cache is waited for.
-const SLOW_LOOKUP: Duration = Duration::from_secs(5);
-
-/// How long an answer is still listened for after its time was up.
-const LATE: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {
