@@ -1,7 +1,7 @@
 //! The compressed bytes of one NAR as they arrive from a source, and when to stop waiting for them.
 
 use crate::transfer::plan::Failure;
-use crate::upstream::FetchError;
+use crate::upstream::{FetchError, Undelivered};
 use bytes::Bytes;
 use http_body::Body;
 use http_body_util::BodyExt;
@@ -125,6 +125,17 @@ impl Interrupted {
             Self::Fetch(_) | Self::Broken(_) | Self::Stalled(_) | Self::Short => Failure::Cut { got_on },
             Self::Slow(_) | Self::Outpaced | Self::Late(_) => Failure::Slow,
             Self::TooMuch(_) | Self::Spool(_) => Failure::Useless,
+        }
+    }
+
+    /// What it says of the cache's health; nothing where only the bytes are wrong, or we are.
+    pub(super) fn undelivered(&self) -> Option<Undelivered<'_>> {
+        match self {
+            Self::Fetch(error) => Some(Undelivered::Refused(error)),
+            // Late once is not down.
+            Self::Broken(_) | Self::Short | Self::Late(_) => Some(Undelivered::Broken),
+            Self::Stalled(_) | Self::Slow(_) | Self::Outpaced => Some(Undelivered::Stalled),
+            Self::TooMuch(_) | Self::Spool(_) => None,
         }
     }
 

@@ -4,12 +4,15 @@ use crate::transfer::fetch::{Fetch, Interrupted};
 use crate::transfer::sources::Opened;
 use bytes::Bytes;
 use http::HeaderValue;
+use std::time::Instant;
 
 /// The end of the bytes that arrive.
 #[derive(Debug)]
 pub(super) struct Input {
     /// The source's number.
     pub(super) source: usize,
+    /// When it was asked.
+    pub(super) began: Instant,
     /// The entity tag that its file has.
     pub(super) tag: Option<HeaderValue>,
     pub(super) fetch: Fetch,
@@ -21,10 +24,10 @@ pub(super) struct Input {
 impl Input {
     /// What a source begins with.
     pub(super) fn of(opened: Opened) -> Self {
-        let Opened { source, first_byte: _, tag, fetch, first } = opened;
+        let Opened { source, began, first_byte: _, tag, fetch, first } = opened;
         let end = first.is_none().then_some(Ok(()));
         let size = first.as_ref().map_or(0, Bytes::len);
-        Self { source, tag, fetch, gathered: first.into_iter().collect(), size, end }
+        Self { source, began, tag, fetch, gathered: first.into_iter().collect(), size, end }
     }
 
     /// Whether nothing waits to be worked on.

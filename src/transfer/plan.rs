@@ -80,10 +80,10 @@ impl Plan {
         standing.is_out |= standing.strikes >= MOST_STRIKES;
     }
 
-    /// Whether a source other than this one is left that is not known to be slow.
-    pub(super) fn has_other(&self, than: usize) -> bool {
+    /// Whether a source other than this one is left that has not failed and that `is_good`.
+    pub(super) fn has_other(&self, than: usize, is_good: impl Fn(usize) -> bool) -> bool {
         let mut others = self.sources.iter().enumerate().filter(|(number, _)| *number != than);
-        others.any(|(_, standing)| !standing.is_out && !standing.is_slow && standing.strikes == 0)
+        others.any(|(number, standing)| !standing.is_out && standing.strikes == 0 && is_good(number))
     }
 
     /// How long to wait before a source is tried again.
@@ -173,7 +173,8 @@ mod tests {
         let mut plan = Plan::new(2);
         plan.failed(0, Failure::Slow);
         assert_eq!(plan.next(seconds(&[1, 500])), Some(1));
-        assert!(!plan.has_other(1), "a slow one is no alternative");
+        assert!(!plan.has_other(1, |_| true), "a slow one is no alternative");
+        assert!(plan.has_other(0, |_| true) && !plan.has_other(0, |_| false));
         plan.failed(1, Failure::Useless);
         assert_eq!(plan.next(seconds(&[1, 500])), Some(0));
     }

@@ -61,6 +61,8 @@ pub(super) struct Begun {
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) source: usize,
+    /// When it was asked.
+    pub(super) began: Instant,
     /// Where in the file it begins.
     pub(super) first_byte: u64,
     pub(super) tag: Option<HeaderValue>,
@@ -69,8 +71,8 @@ pub(super) struct Opened {
     pub(super) first: Option<Bytes>,
 }
 
-/// A source that did not deliver.
-type Failed = (usize, Interrupted);
+/// A source that did not deliver, since when it was to, and why not.
+type Failed = (usize, Instant, Interrupted);
 
 impl Sources {
     /// The sources of these offers. Those that have lied deliver only what is used `whole`.
@@ -122,7 +124,8 @@ impl Sources {
         while let Some(source) = self.next(begun, None) {
             sleep(self.plan.pause(source)).await;
             let (opened, failed) = self.attempt(source, begun).await;
-            for (source, error) in failed {
+            for (source, began, error) in failed {
+                self.note_health(source, &error, began);
                 if error.is_about_the_part() {
                     self.may_resume = false;
                 }
@@ -137,31 +140,42 @@ impl Sources {
         None
     }
 
+    /// Tells the cache's breaker what came of a delivery that began then.
+    pub(super) fn note_health(&self, source: usize, error: &Interrupted, began: Instant) {
+        if let Some((cache, why)) = self.cache(source).zip(error.undelivered()) {
+            cache.delivery_failed(why, began);
+        }
+    }
+
     /// Tries one source, and another beside it if the first byte is late.
     async fn attempt(&self, source: usize, begun: Option<&Begun>) -> (Option<Opened>, Vec<Failed>) {
+        let since = Instant::now();
         let first = self.opening(source, begun);
         tokio::pin!(first);
         let late = self.late(source);
         if let Ok(opened) = timeout(late, &mut first).await {
-            return either(source, opened);
+            return either(source, since, opened);
         }
-        let Some((other, _permit)) = self.hedge(source, begun) else { return either(source, first.await) };
+        let Some((other, _permit)) = self.hedge(source, begun) else {
+            return either(source, since, first.await);
+        };
+        let hedged = Instant::now();
         let second = self.opening(other, begun);
         tokio::pin!(second);
         tokio::select! {
             biased;
             opened = &mut first => match opened {
                 Ok(opened) => (Some(opened), Vec::new()),
-                Err(error) => joined((source, error), either(other, second.await)),
+                Err(error) => joined((source, since, error), either(other, hedged, second.await)),
             },
             opened = &mut second => match opened {
                 Ok(opened) => {
                     if let Some(cache) = self.cache(source) {
                         cache.note_pace(|pace| pace.began(late, Instant::now()));
                     }
-                    (Some(opened), vec![(source, Interrupted::Late(late))])
+                    (Some(opened), vec![(source, since, Interrupted::Late(late))])
                 }
-                Err(error) => joined((other, error), either(source, first.await)),
+                Err(error) => joined((other, hedged, error), either(source, since, first.await)),
             },
         }
     }
@@ -178,10 +192,14 @@ impl Sources {
         self.next(begun, Some(source)).map(|other| (other, permit))
     }
 
-    /// The source expected to be done first, but for one.
+    /// The source expected to be done first, but for one; one that has not delivered lately only where no other is
+    /// left.
     fn next(&self, begun: Option<&Begun>, but: Option<usize>) -> Option<usize> {
         let now = Instant::now();
-        self.plan.next(|source| if but == Some(source) { None } else { self.expected(source, begun, now) })
+        let expected = |source| if but == Some(source) { None } else { self.expected(source, begun, now) };
+        let delivers = |source: &usize| self.cache(*source).is_some_and(|cache| cache.delivers());
+        let counted_on = |source| Some(source).filter(delivers).and_then(expected);
+        self.plan.next(counted_on).or_else(|| self.plan.next(expected))
     }
 
     /// How long a source is expected to take; `None` for one that may not deliver.
@@ -227,20 +245,26 @@ impl Sources {
         async move {
             // Sources are numbered by their place here.
             let (cache, offer) = offer.ok_or(Interrupted::Short)?;
-            let since = Instant::now();
+            let began = Instant::now();
+            // Whether it is the probe of a cache that has failed shows when it delivers.
+            cache.begin_delivery();
             let part = in_time(terms.stall, cache.fetch_part(&offer.location, &wanted)).await??;
             let most = terms.most.saturating_sub(part.first);
             let mut fetch = Fetch::new(part.body, Terms { most, ..terms });
             let first = fetch.frame().await?;
-            cache.note_pace(|pace| pace.began(since.elapsed(), Instant::now()));
-            Ok(Opened { source, first_byte: part.first, tag: part.tag, fetch, first })
+            cache.note_pace(|pace| pace.began(began.elapsed(), Instant::now()));
+            Ok(Opened { source, began, first_byte: part.first, tag: part.tag, fetch, first })
         }
     }
 
     fn terms(&self, source: usize, begun: Option<&Begun>) -> Terms {
         let patience = &self.conditions.patience;
-        let has_other = self.plan.has_other(source);
         let now = Instant::now();
+        let is_good = |other| {
+            self.expected(other, None, now).is_some()
+                && self.cache(other).is_some_and(|cache| cache.delivers())
+        };
+        let has_other = self.plan.has_other(source, is_good);
         let rival = self.next(begun, Some(source)).filter(|_| has_other);
         let size = self.demand.nar_size;
         Terms {
@@ -255,10 +279,14 @@ impl Sources {
     }
 }
 
-fn either(source: usize, opened: Result<Opened, Interrupted>) -> (Option<Opened>, Vec<Failed>) {
+fn either(
+    source: usize,
+    since: Instant,
+    opened: Result<Opened, Interrupted>,
+) -> (Option<Opened>, Vec<Failed>) {
     match opened {
         Ok(opened) => (Some(opened), Vec::new()),
-        Err(error) => (None, vec![(source, error)]),
+        Err(error) => (None, vec![(source, since, error)]),
     }
 }
 

@@ -20,13 +20,14 @@
 //! about a whole NAR; such a fault blames nobody, and the next source begins at the start. What diverges from what was
 //! given out blames nobody either, before a whole NAR has hashed (design §5).
 
+mod failing;
+
 use crate::format::nar::{self, content::ContentCheck};
 use crate::transfer::broken::{Broken, Part};
 use crate::transfer::budget::Budget;
-use crate::transfer::decode::{DecodeError, Decoder};
+use crate::transfer::decode::Decoder;
 use crate::transfer::fetch::Interrupted;
 use crate::transfer::input::Input;
-use crate::transfer::plan::Failure;
 use crate::transfer::relay::Demand;
 use crate::transfer::sources::{Begun, Opened, Sources};
 use crate::transfer::verify::{Mark, NarCheck, Passed, TransferFault};
@@ -35,7 +36,6 @@ use crate::transfer::work::{Wants, Work, Worked, work};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// A NAR being transferred.
@@ -227,7 +227,11 @@ impl Transfer {
     /// A whole NAR has hashed, and begins with what was given out: who had other bytes lied.
     fn settle(&mut self) {
         self.note_pace();
-        self.input = None;
+        if let Some(input) = self.input.take()
+            && let Some(cache) = self.sources.cache(input.source)
+        {
+            cache.delivered(input.began);
+        }
         self.memory = None;
         for source in std::mem::take(&mut self.diverged) {
             if let Some(cache) = self.sources.cache(source) {
@@ -278,119 +282,4 @@ impl Transfer {
         let content = address.as_ref().map(ContentCheck::of);
         Ok(NarCheck::new(decoder, *nar_hash.digest(), nar_size, &limits, content, self.sent.clone()))
     }
-
-    /// Takes note that the source failed, and keeps what may be gone on with.
-    ///
-    /// # Errors
-    /// The failure, if another source would end the same.
-    fn fail(&mut self, error: TransferError) -> Result<(), TransferError> {
-        self.note_pace();
-        let work = std::mem::replace(&mut self.work, Work::None);
-        let Some(input) = self.input.take() else { return Err(self.end(error)) };
-        let error = match error {
-            TransferError::Fault(fault) if is_cut(&fault) && input.fetch.may_be_short() => {
-                Interrupted::Short.into()
-            }
-            other => other,
-        };
-        let source = input.source;
-        self.note_part(source);
-        let how = match &error {
-            TransferError::Interrupted(Interrupted::Spool(_)) | TransferError::Withdrawn => {
-                return Err(self.end(error));
-            }
-            TransferError::Interrupted(interrupted) => {
-                let front = match &work {
-                    Work::Idle(check, _) => check.checked(),
-                    _ => self.sent.position(),
-                };
-                let step = LEAST_STEP.max(self.demand.nar_size / MOST_STEPS);
-                let got_on = front >= self.front.saturating_add(step);
-                self.front = self.front.max(front);
-                interrupted.failure(got_on)
-            }
-            TransferError::Fault(TransferFault::Diverged { .. }) => {
-                self.diverged.push(source);
-                Failure::Useless
-            }
-            TransferError::Fault(_) if self.is_mixed => {
-                self.sources.may_resume = false;
-                Failure::Cut { got_on: false }
-            }
-            TransferError::Fault(fault) => {
-                if let Some(cache) = self.sources.cache(source) {
-                    cache.mark_liar();
-                }
-                if matches!(fault, TransferFault::ContentMismatch(_)) {
-                    return Err(self.end(error));
-                }
-                Failure::Useless
-            }
-            TransferError::Undecodable | TransferError::NoSource | TransferError::Lost(_) => Failure::Useless,
-        };
-        let at = self.sent.position();
-        self.sources.failed(source, how, at, &error);
-        self.begun = None;
-        match error {
-            TransferError::Interrupted(interrupted) => {
-                if let Work::Idle(check, wants) = work {
-                    let (received, decoded) = (check.received(), check.checked());
-                    self.begun = Some(Begun { source, tag: input.tag, received, decoded });
-                    self.work = Work::Idle(check, wants);
-                }
-                self.failures.push(interrupted);
-            }
-            error => self.fault = Some(error),
-        }
-        Ok(())
-    }
-
-    /// Nobody is left: a lie weighs more than silence, since what was given out may be part of it.
-    fn give_up(&mut self) -> TransferError {
-        let fault = self.fault.take();
-        if let Some(broken) = self.stands.as_ref().filter(|_| fault.is_some() && self.sent.position() > 0) {
-            broken.add(self.demand.nar_hash, std::mem::take(&mut self.parts));
-        }
-        let error = fault.or_else(|| self.failures.pop().map(TransferError::from));
-        self.end(error.unwrap_or(TransferError::NoSource))
-    }
-
-    fn end(&mut self, error: TransferError) -> TransferError {
-        (self.work, self.input, self.memory) = (Work::Over, None, None);
-        self.checked.clear();
-        error
-    }
-
-    /// Remembers who gave the last part of what went out, while that may matter.
-    fn note_part(&mut self, source: usize) {
-        let (last, sent) = (self.parts.last().map_or(0, |part| part.end.position()), self.sent.position());
-        if sent > last
-            && self.parts.len() < MOST_PARTS
-            && let Some(cache) = self.sources.cache(source).filter(|_| self.stands.is_some())
-        {
-            self.parts.push(Part { cache: Arc::clone(cache), end: self.sent.clone() });
-        }
-    }
-
-    fn note_pace(&self) {
-        let Some(input) = &self.input else { return };
-        let tempo = input.fetch.tempo();
-        if let Some(cache) = self.sources.cache(input.source) {
-            cache.note_pace(|pace| pace.delivered(tempo.received, tempo.waited, Instant::now()));
-        }
-    }
 }
-
-/// A fault that is nothing but an early end.
-fn is_cut(fault: &TransferFault) -> bool {
-    matches!(fault, TransferFault::TooShort { .. } | TransferFault::Decode(DecodeError::Truncated { .. }))
-}
-
-/// A source that brought so many further bytes of the NAR got on …
-const LEAST_STEP: u64 = 64 << 10;
-
-/// … or this part of it, so that a source that always breaks off is tried some hundreds of times at most.
-const MOST_STEPS: u64 = 256;
-
-/// Parts that are remembered of one NAR.
-const MOST_PARTS: usize = 64;
