@@ -24,6 +24,7 @@ mod packing;
 mod ranges;
 mod requests;
 mod served;
+mod sick_caches;
 mod store;
 mod substitute;
 mod support;

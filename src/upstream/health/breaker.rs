@@ -32,8 +32,9 @@
 //! able to silence the other's dissent by being quick.
 //!
 //! A slow cache is not waited for, but **every question is still put to it**, and its late answers are judged: its
-//! dissent withdraws a verdict (design §3.9). That is the difference from a cache that is down, which is not asked but
-//! by probes. Four answers in time, in a row, close it; the next late answer after that opens it again, so a cache
+//! dissent withdraws a verdict (design §3.9). The same holds for one that was opened by time-outs, until five questions
+//! have got nothing even late: until then it may be a slow one as well, and a verdict that is given meanwhile is remembered
+//! for minutes. A cache that is known to be down is asked by probes alone. Four answers in time, in a row, close it; the next late answer after that opens it again, so a cache
 //! that is late more often than not does not go in and out. A cache that is down closes with one answer in time.
 //!
 //! **Retry-After** opens at once: the cache is left alone as long as it asks, but 30 s at most, since that is how long the
@@ -80,7 +81,9 @@ pub struct Opened {
     pub next: Instant,
     /// Answers in time, in a row, that are wanted before it closes.
     pub wanted: u8,
-    /// Silences in a row of a slow cache: five say that it is down.
+    /// Whether every question is put to it all the same, not waited for, since its answers may come late.
+    pub is_heard: bool,
+    /// Silences in a row while it is heard: five say that nothing comes even late.
     pub silences: u8,
 }
 
@@ -160,12 +163,12 @@ impl Breaker {
     pub fn treat(self, ahead: bool, now: Instant) -> (Treatment, Self) {
         match self.opened() {
             None => (Treatment::Ask, self),
-            Some(Opened { why: Why::Slow, .. }) => (Treatment::Hear, self),
-            Some(opened) if ahead || now < opened.next => (Treatment::Skip, self),
-            Some(opened) => (
-                Treatment::Probe,
-                self.with(State::HalfOpen(Opened { next: later(now, self.probe), ..opened })),
-            ),
+            Some(opened) if !ahead && now >= opened.next => {
+                let probed = Opened { next: later(now, self.probe), ..opened };
+                (Treatment::Probe, self.with(State::HalfOpen(probed)))
+            }
+            Some(Opened { is_heard: true, .. }) => (Treatment::Hear, self),
+            Some(_) => (Treatment::Skip, self),
         }
     }
 
@@ -218,15 +221,18 @@ impl Breaker {
                     Some(_) => 1,
                 }
             }
-            Event::AskedToWait(pause) => return self.open(Why::Busy, now, later(now, self.kept(pause))),
-            Event::CutOff => return self.open(Why::Offline, now, now),
+            Event::AskedToWait(pause) => {
+                return self.open(Why::Busy, false, now, later(now, self.kept(pause)));
+            }
+            Event::CutOff => return self.open(Why::Offline, false, now, now),
         };
         let silences = silences.saturating_add(counted);
         let is_late = self.heard.is_some_and(|(_, is_late)| is_late);
+        let next = later(now, self.probe);
         if silences >= SILENCES {
-            self.open(if is_late { Why::Slow } else { Why::Down }, now, later(now, self.probe))
+            self.open(if is_late { Why::Slow } else { Why::Down }, event == Event::TimedOut, now, next)
         } else if self.late > Share::HALF {
-            self.open(Why::Slow, now, later(now, self.probe))
+            self.open(Why::Slow, true, now, next)
         } else {
             self.with(State::Closed { since, silences })
         }
@@ -251,8 +257,8 @@ impl Breaker {
 
     fn open_on(mut self, opened: Opened, event: Event, asked: Instant, now: Instant) -> Self {
         let is_slow = opened.why == Why::Slow;
-        // What was asked before says nothing new, unless it is an answer.
-        let is_stale = asked < opened.since;
+        // What was asked before says nothing new, unless it is an answer or was counted on to be one.
+        let is_stale = asked < opened.since && !opened.is_heard;
         let silenced = opened.silences.saturating_add(1);
         let after = match event {
             Event::Answered if opened.wanted <= 1 => {
@@ -260,13 +266,15 @@ impl Breaker {
                 return self.with(State::Closed { since: Some(now), silences: 0 });
             }
             Event::Answered => Opened { wanted: opened.wanted.saturating_sub(1), silences: 0, ..opened },
-            Event::AnsweredLate => Opened { why: Why::Slow, wanted: WANTED_OF_SLOW, silences: 0, ..opened },
+            Event::AnsweredLate => {
+                Opened { why: Why::Slow, wanted: WANTED_OF_SLOW, is_heard: true, silences: 0, ..opened }
+            }
             Event::Failed | Event::Stalled | Event::TimedOut | Event::Lost if is_stale => return self,
-            Event::Failed | Event::Stalled | Event::Lost if is_slow && silenced < SILENCES => {
+            Event::Failed | Event::Stalled | Event::Lost if opened.is_heard && silenced < SILENCES => {
                 Opened { silences: silenced, ..opened }
             }
-            Event::Failed | Event::Stalled | Event::Lost if is_slow => {
-                Opened { why: Why::Down, next: later(now, self.probe), wanted: 1, silences: 0, ..opened }
+            Event::Failed | Event::Stalled | Event::Lost if opened.is_heard => {
+                Opened { why: Why::Down, wanted: 1, is_heard: false, silences: 0, ..opened }
             }
             Event::TimedOut if is_slow => Opened { wanted: WANTED_OF_SLOW, ..opened },
             Event::Failed | Event::Stalled | Event::TimedOut => Opened { why: Why::Down, ..opened },
@@ -274,16 +282,18 @@ impl Breaker {
             Event::Lost => return self,
             Event::AskedToWait(pause) => {
                 let next = later(now, self.kept(pause));
-                Opened { why: Why::Busy, next, wanted: 1, silences: 0, ..opened }
+                Opened { why: Why::Busy, next, wanted: 1, is_heard: false, silences: 0, ..opened }
             }
-            Event::CutOff => Opened { why: Why::Offline, next: now, wanted: 1, silences: 0, ..opened },
+            Event::CutOff => {
+                Opened { why: Why::Offline, next: now, wanted: 1, is_heard: false, silences: 0, ..opened }
+            }
         };
         self.with(State::Open(after))
     }
 
-    fn open(self, why: Why, since: Instant, next: Instant) -> Self {
-        let wanted = if why == Why::Slow { WANTED_OF_SLOW } else { 1 };
-        self.with(State::Open(Opened { why, since, next, wanted, silences: 0 }))
+    fn open(self, why: Why, is_heard: bool, since: Instant, next: Instant) -> Self {
+        let (wanted, is_heard) = if why == Why::Slow { (WANTED_OF_SLOW, true) } else { (1, is_heard) };
+        self.with(State::Open(Opened { why, since, next, wanted, is_heard, silences: 0 }))
     }
 
     /// How long a pause that was asked for is kept.

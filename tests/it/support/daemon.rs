@@ -1,8 +1,9 @@
 //! The program as a process of its own.
 
 use crate::support::dirs::Dir;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::thread::JoinHandle;
 
 /// A command of the program, in an environment with nothing in it.
 pub fn countersign(dir: &Dir, arguments: &[&str]) -> Command {
@@ -60,6 +61,16 @@ impl Daemon {
 
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Reads on, and gives it all once the program has ended.
+    pub fn keep_log(&mut self) -> JoinHandle<String> {
+        let mut log = self.log.take().unwrap();
+        std::thread::spawn(move || {
+            let mut said = String::new();
+            log.read_to_string(&mut said).unwrap();
+            said
+        })
     }
 
     pub fn stop(mut self) -> Option<i32> {

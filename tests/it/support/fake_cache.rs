@@ -52,6 +52,7 @@ pub struct FakeCache {
 #[derive(Debug, Default)]
 struct Shared {
     scripts: Mutex<HashMap<String, Script>>,
+    otherwise: Mutex<Option<Script>>,
     asked: Mutex<Vec<Asked>>,
     open: Mutex<Vec<Weak<TcpStream>>>,
     stopped: AtomicBool,
@@ -125,6 +126,11 @@ impl FakeCache {
         self.shared.scripts.lock().unwrap().insert(path.to_owned(), script);
     }
 
+    /// What is done when asked for a path without a script of its own, instead of 404.
+    pub fn otherwise(&self, script: Script) {
+        *self.shared.otherwise.lock().unwrap() = Some(script);
+    }
+
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -168,6 +174,7 @@ fn serve(stream: &TcpStream, shared: &Shared) {
             return;
         }
         let script = shared.scripts.lock().unwrap().get(&asked.path).cloned();
+        let script = script.or_else(|| shared.otherwise.lock().unwrap().clone());
         let range = asked.headers.iter().find(|(name, _)| name == "range").map(|(_, value)| value.clone());
         shared.asked.lock().unwrap().push(asked);
         if act(script.unwrap_or(Script::Status(404)), range.as_deref(), &mut writer).is_none() {

@@ -25,6 +25,11 @@ fn down(now: Instant) -> Breaker {
     after(heard(now), &[Event::Failed; 5], now)
 }
 
+/// Opened by time-outs, and nothing known of what comes late.
+fn unheard(now: Instant) -> Breaker {
+    after(new(), &[Event::TimedOut], now)
+}
+
 fn slow(now: Instant) -> Breaker {
     after(down(now), &[Event::AnsweredLate], now)
 }
@@ -47,6 +52,7 @@ fn probed(breaker: Breaker, now: Instant) -> Breaker {
 fn word(breaker: Breaker) -> String {
     let of = |word: &str, opened: Opened| match opened.why {
         Why::Slow => format!("{word} slow {}", opened.wanted),
+        Why::Down if opened.is_heard => format!("{word} unheard {}", opened.silences),
         why => format!("{word} {why:?}").to_lowercase(),
     };
     match breaker.state() {
@@ -65,20 +71,23 @@ fn every_pair_of_state_and_event() {
         ("closed 0", heard(now)),
         ("closed 4", after(heard(now), &[Event::Failed; 4], now)),
         ("open down", down(start)),
+        ("open unheard 0", unheard(start)),
         ("open slow 4", slow(start)),
         ("open busy", busy(now)),
         ("open busy", busy(start)),
         ("open offline", offline(start)),
         ("half down", probed(down(start), now)),
+        ("half slow 4", probed(slow(start), now)),
         ("half busy", probed(busy(start), now)),
         ("half offline", probed(offline(start), now)),
     ];
     let wait = Event::AskedToWait(10 * SECOND);
-    let table: &[(Option<Event>, [&str; 10])] = &[
-        // closed 0, closed 4, down, slow, busy (lasts), busy (over), offline, and the probes of three.
+    let table: &[(Option<Event>, [&str; 12])] = &[
+        // closed 0, closed 4, down, unheard, slow, busy (lasts), busy (over), offline; probes: down, slow, busy, offline.
         (
             Some(Event::Answered),
             [
+                "closed 0",
                 "closed 0",
                 "closed 0",
                 "closed 0",
@@ -87,6 +96,7 @@ fn every_pair_of_state_and_event() {
                 "closed 0",
                 "closed 0",
                 "closed 0",
+                "open slow 3",
                 "closed 0",
                 "closed 0",
             ],
@@ -98,7 +108,9 @@ fn every_pair_of_state_and_event() {
                 "closed 4",
                 "open slow 4",
                 "open slow 4",
+                "open slow 4",
                 "open busy",
+                "open slow 4",
                 "open slow 4",
                 "open slow 4",
                 "open slow 4",
@@ -112,11 +124,13 @@ fn every_pair_of_state_and_event() {
                 "closed 1",
                 "open down",
                 "open down",
+                "open unheard 1",
                 "open slow 4",
                 "open busy",
                 "open down",
                 "open down",
                 "open down",
+                "open slow 4",
                 "open down",
                 "open down",
             ],
@@ -127,11 +141,13 @@ fn every_pair_of_state_and_event() {
                 "closed 3",
                 "open down",
                 "open down",
+                "open unheard 1",
                 "open slow 4",
                 "open busy",
                 "open down",
                 "open down",
                 "open down",
+                "open slow 4",
                 "open down",
                 "open down",
             ],
@@ -140,13 +156,15 @@ fn every_pair_of_state_and_event() {
             Some(Event::TimedOut),
             [
                 "closed 1",
+                "open unheard 0",
                 "open down",
-                "open down",
+                "open unheard 0",
                 "open slow 4",
                 "open busy",
                 "open down",
                 "open down",
                 "open down",
+                "open slow 4",
                 "open down",
                 "open down",
             ],
@@ -157,16 +175,18 @@ fn every_pair_of_state_and_event() {
                 "closed 0",
                 "closed 4",
                 "open down",
+                "open unheard 1",
                 "open slow 4",
                 "open busy",
                 "open busy",
                 "open offline",
                 "half down",
+                "open slow 4",
                 "half busy",
                 "half offline",
             ],
         ),
-        (Some(wait), ["open busy"; 10]),
+        (Some(wait), ["open busy"; 12]),
         (
             Some(Event::CutOff),
             [
@@ -174,7 +194,9 @@ fn every_pair_of_state_and_event() {
                 "open offline",
                 "open offline",
                 "open offline",
+                "open offline",
                 "open busy",
+                "open offline",
                 "open offline",
                 "open offline",
                 "open offline",
@@ -189,11 +211,13 @@ fn every_pair_of_state_and_event() {
                 "closed 0",
                 "closed 4",
                 "half down",
-                "open slow 4",
+                "half unheard 0",
+                "half slow 4",
                 "open busy",
                 "half busy",
                 "half offline",
                 "half down",
+                "half slow 4",
                 "half busy",
                 "half offline",
             ],
@@ -227,8 +251,10 @@ fn how_each_state_treats_a_question() {
         (down(now), now + PROBE, Probe, Skip),
         (half, now + PROBE, Skip, Skip),
         (half, now + 2 * PROBE, Probe, Skip),
+        (unheard(now), now, Hear, Hear),
+        (unheard(now), now + PROBE, Probe, Hear),
         (slow(now), now, Hear, Hear),
-        (slow(now), now + 60 * SECOND, Hear, Hear),
+        (slow(now), now + PROBE, Probe, Hear),
         (busy(now), now + 9_999 * MS, Skip, Skip),
         (busy(now), now + 10 * SECOND, Probe, Skip),
         (offline(now), now, Probe, Skip),
@@ -254,18 +280,18 @@ fn five_failures_in_a_row_open_it_and_an_answer_forgives_every_one() {
 fn a_time_out_counts_by_what_was_heard_since_the_question() {
     let now = Instant::now();
     let late = now + 5 * SECOND;
-    assert_eq!(word(new().on(Event::TimedOut, now, late)), "open down");
+    assert_eq!(word(new().on(Event::TimedOut, now, late)), "open unheard 0");
     let known = heard(now);
     let asked = now + MS;
     let once = known.on(Event::TimedOut, asked, late);
     assert_eq!(word(once), "closed 3");
-    assert_eq!(word(once.on(Event::TimedOut, asked, late)), "open down");
+    assert_eq!(word(once.on(Event::TimedOut, asked, late)), "open unheard 0");
     let mut alive = heard(late);
     for n in 1..5 {
         alive = alive.on(Event::TimedOut, now, late);
         assert_eq!(word(alive), format!("closed {n}"));
     }
-    assert_eq!(word(alive.on(Event::TimedOut, now, late)), "open down");
+    assert_eq!(word(alive.on(Event::TimedOut, now, late)), "open unheard 0");
 }
 
 #[test]

@@ -1,0 +1,133 @@
+//! A machine without a network: told of once, nothing held, and no storm when the network is back.
+
+use super::{MS, narinfo, packages};
+use crate::support::client::{get, parse};
+use crate::support::daemon::{Daemon, countersign};
+use crate::support::dirs::Dir;
+use crate::support::fake_cache::FakeCache;
+use crate::support::namespace;
+use crate::support::party::{Package, Party};
+use crate::support::scene::RULE;
+use crate::support::service::signers;
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Names come from /etc/hosts alone, which is the test's file `hosts`.
+const NAMES: &str = "\
+printf 'hosts: files\\n' > nsswitch; mount --bind nsswitch /etc/nsswitch.conf
+mount --bind hosts /etc/hosts
+";
+
+/// Lines of the log with these words.
+fn count(log: &str, words: &str) -> usize {
+    log.lines().filter(|line| line.contains(words)).count()
+}
+
+fn write(dir: &Dir, listen: &str, party: &Party, urls: &[String]) {
+    let state = dir.join("state");
+    let caches: String =
+        urls.iter().enumerate().map(|(n, url)| format!("[caches.c{n}]\nurl = \"{url}\"\n")).collect();
+    let all = format!("{}{caches}{RULE}", signers(&[party]));
+    dir.write("c.toml", format!("listen = {listen}\nstate-directory = \"{}\"\n{all}", state.display()));
+}
+
+fn status(dir: &Dir, arguments: &[&str]) -> String {
+    let arguments = [&["status", "--config", "c.toml"], arguments].concat();
+    let said = countersign(dir, &arguments).current_dir(dir.path()).output().unwrap();
+    String::from_utf8(said.stdout).unwrap()
+}
+
+#[test]
+fn being_offline_is_one_warning_and_coming_back_one_line_and_no_storm() {
+    let (dir, party, packages) = (Dir::new(), Party::new("a-1"), packages(60));
+    let fakes: Vec<FakeCache> = (0..3).map(|_| FakeCache::start()).collect();
+    for package in &packages {
+        fakes[1].put("none", &[&party], package);
+    }
+    let urls: Vec<String> = fakes.iter().map(|fake| format!("http://localhost:{}", fake.port())).collect();
+    dir.write("hosts", "");
+    write(&dir, "[\"127.0.0.1:0\"]", &party, &urls);
+    let mut daemon = Daemon::start_as(namespace::script(
+        &dir,
+        &format!("{NAMES}\nexec $countersign serve --config c.toml"),
+    ));
+    let port = daemon.port;
+    let warning = daemon.wait_for("offline: no cache can be reached");
+    assert!(warning.contains("cannot be resolved"), "{warning}");
+    let log = daemon.keep_log();
+    // Two seconds of questions, so that there are probes as well.
+    let since = Instant::now();
+    while since.elapsed() < Duration::from_secs(2) {
+        for package in &packages {
+            let asked = Instant::now();
+            assert_eq!(get(port, &narinfo(package)).verdict(), "defer");
+            assert!(asked.elapsed() < Duration::from_secs(2), "a question was held");
+        }
+    }
+    let said = status(&dir, &[]);
+    assert!(said.contains("offline   no cache can be reached") && said.contains("c0     offline"), "{said}");
+    let json = status(&dir, &["--json"]);
+    assert!(json.contains("\"offline_for\": ") && json.contains("\"state\": \"offline\""), "{json}");
+    // The network is back.
+    fs::write(dir.join("hosts"), "127.0.0.1 localhost\n").unwrap();
+    let since = Instant::now();
+    while get(port, &narinfo(&packages[0])).verdict() != "endorse" {
+        assert!(since.elapsed() < Duration::from_secs(20), "the return was not noticed");
+        // One probe each second for all caches, and one for each once there is a line.
+        for fake in &fakes {
+            assert!(fake.asked().len() <= 2, "a storm: {} questions", fake.asked().len());
+        }
+        thread::sleep(10 * MS);
+    }
+    for package in &packages {
+        assert_eq!(get(port, &narinfo(package)).verdict(), "endorse");
+    }
+    assert_eq!(daemon.stop(), Some(0));
+    let log = log.join().unwrap();
+    assert_eq!(count(&log, "offline: no cache can be reached"), 0, "told of again:\n{log}");
+    assert_eq!(count(&log, "online again"), 1, "{log}");
+    for words in ["is down", "gave no answer", "cannot be asked now", "is back", "WARN"] {
+        assert_eq!(count(&log, words), 0, "{words}:\n{log}");
+    }
+}
+
+/// What a client on a unix socket is told.
+fn verdict(socket: &Path, package: &Package) -> String {
+    let mut stream = UnixStream::connect(socket).unwrap();
+    let request =
+        format!("GET {} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", narinfo(package));
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut said = Vec::new();
+    stream.read_to_end(&mut said).unwrap();
+    parse(&said).verdict().to_owned()
+}
+
+/// No route instead of no name: a network namespace with nothing in it but loopback.
+#[test]
+fn without_a_route_it_is_offline_too() {
+    let (dir, party, packages) = (Dir::new(), Party::new("a-1"), packages(20));
+    let socket = dir.join("ours.sock");
+    let urls = ["https://192.0.2.1".to_owned(), "https://192.0.2.2".to_owned()];
+    write(&dir, &format!("[\"127.0.0.1:0\", \"unix:{}\"]", socket.display()), &party, &urls);
+    let mut daemon = Daemon::start_as(namespace::script(
+        &dir,
+        "exec unshare --net sh -euc 'ip link set lo up; exec \"$countersign\" serve --config c.toml'",
+    ));
+    for package in &packages {
+        assert_eq!(verdict(&socket, package), "defer");
+    }
+    let warning = daemon.wait_for("offline: no cache can be reached");
+    assert!(warning.contains("unreachable"), "{warning}");
+    let log = daemon.keep_log();
+    thread::sleep(700 * MS);
+    assert!(status(&dir, &[]).contains("c1     offline"));
+    assert_eq!(daemon.stop(), Some(0));
+    let log = log.join().unwrap();
+    for words in ["is down", "gave no answer", "offline: no cache"] {
+        assert_eq!(count(&log, words), 0, "{words}:\n{log}");
+    }
+}
