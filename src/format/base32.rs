@@ -49,20 +49,22 @@ pub fn decode_fixed<const K: usize>(text: &[u8]) -> Result<[u8; K], DecodeError>
         return Err(DecodeError::Length { expected: encode_len(K), found: text.len() });
     }
     let mut bytes = [0u8; K];
-    // The last character is the least significant digit: it holds bits 0 to 4.
-    for ((offset, &symbol), bit) in text.iter().enumerate().rev().zip((0usize..).step_by(5)) {
+    let mut places = bytes.iter_mut();
+    // The last character is the least significant digit. Bits gather here until they are a byte.
+    let (mut gathered, mut count) = (0u16, 0u32);
+    for (offset, &symbol) in text.iter().enumerate().rev() {
         let digit = digit_of(symbol).ok_or(DecodeError::Symbol { offset, byte: symbol })?;
-        let [low, high] = u16::from(digit).wrapping_shl(bit_in_byte(bit)).to_le_bytes();
-        if let Some(byte) = bytes.get_mut(bit / 8) {
-            *byte |= low;
-        }
-        match bytes.get_mut((bit / 8).saturating_add(1)) {
-            Some(byte) => *byte |= high,
-            None if high != 0 => return Err(DecodeError::SurplusBits),
-            None => {}
+        gathered |= u16::from(digit).wrapping_shl(count);
+        count = count.wrapping_add(5);
+        if count >= 8 {
+            let [low, high] = gathered.to_le_bytes();
+            (gathered, count) = (u16::from(high), count.wrapping_sub(8));
+            if let Some(place) = places.next() {
+                *place = low;
+            }
         }
     }
-    Ok(bytes)
+    if gathered != 0 { Err(DecodeError::SurplusBits) } else { Ok(bytes) }
 }
 
 /// Why a text is not the base32 of so many bytes.
@@ -101,15 +103,23 @@ fn symbol_at(bytes: &[u8], place: usize) -> char {
 
 /// The value of a digit; the inverse of [`ALPHABET`], by its five runs of letters.
 fn digit_of(symbol: u8) -> Option<u8> {
-    match symbol {
-        b'0'..=b'9' => symbol.checked_sub(b'0'),
-        b'a'..=b'd' => symbol.checked_sub(b'a' - 10),
-        b'f'..=b'n' => symbol.checked_sub(b'f' - 14),
-        b'p'..=b's' => symbol.checked_sub(b'p' - 23),
-        b'v'..=b'z' => symbol.checked_sub(b'v' - 27),
-        _ => None,
-    }
+    let digit = DIGITS.get(usize::from(symbol)).copied();
+    digit.filter(|digit| *digit != NO_DIGIT)
 }
+
+/// What each byte stands for.
+#[expect(clippy::indexing_slicing, reason = "a constant that indexes outside does not compile")]
+const DIGITS: [u8; 256] = {
+    let mut digits = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < ALPHABET.len() {
+        digits[ALPHABET[value] as usize] = value as u8;
+        value += 1;
+    }
+    digits
+};
+
+const NO_DIGIT: u8 = u8::MAX;
 
 /// A bit's place in its byte, always below eight.
 const fn bit_in_byte(bit: usize) -> u32 {

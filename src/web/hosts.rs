@@ -2,6 +2,7 @@
 //! name of its own (DNS rebinding).
 
 use std::net::IpAddr;
+use std::sync::OnceLock;
 
 /// The names and addresses that are ours.
 #[derive(Clone, Debug, Default)]
@@ -9,6 +10,8 @@ pub struct Hosts {
     names: Vec<Box<str>>,
     addresses: Vec<IpAddr>,
     any_address: bool,
+    /// The first that was found to be ours: every client that has the same URL names the same.
+    usual: OnceLock<Box<str>>,
 }
 
 impl Hosts {
@@ -18,11 +21,23 @@ impl Hosts {
         let addresses: Vec<IpAddr> = listening.collect();
         let any_address = addresses.iter().any(IpAddr::is_unspecified);
         let names = configured.iter().map(|n| n.to_ascii_lowercase().into()).collect();
-        Self { names, addresses, any_address }
+        Self { names, addresses, any_address, usual: OnceLock::new() }
     }
 
     /// Whether the value of a Host header, or the authority of an absolute request, is ours.
     pub fn include(&self, authority: &str) -> bool {
+        if self.usual.get().is_some_and(|usual| &**usual == authority) {
+            return true;
+        }
+        let is_ours = self.find(authority);
+        if is_ours {
+            // Whichever is first.
+            self.usual.get_or_init(|| authority.into());
+        }
+        is_ours
+    }
+
+    fn find(&self, authority: &str) -> bool {
         let Some(host) = host_of(authority) else { return false };
         if let Ok(address) = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
             return self.any_address || address.is_loopback() || self.addresses.contains(&address);
