@@ -1,15 +1,23 @@
 //! Verdicts: asked for once, remembered for a time by outcome, withdrawn when a late answer dissents.
 //!
-//! However many clients want one path, its caches are asked once. A verdict lasts as long as the answers that
-//! it rests on; a defer is never remembered, but the answers behind it are, so that a retry asks only the
-//! caches that were silent. Nothing here survives the process.
+//! However many clients want one path, its caches are asked once, and so many questions are under way at once:
+//! further clients wait in `line`, and those who have waited for `decision-timeout` are told what is known. A
+//! verdict lasts as long as the answers that it rests on; a defer is never remembered, but the answers behind it
+//! are, so that a retry asks only the caches that were silent. Nothing here survives the process.
 //!
 //! Verdicts are held with all that is served on them, as many as little memory allows, the last used ones. The
 //! answers of many more paths are remembered: those are judged again without asking anybody.
 
+mod flight;
+mod line;
+
+pub use line::Peer;
+
 use crate::clock;
 use crate::countersigner::Countersigner;
 use crate::format::HashPart;
+use crate::memo::flight::{Flight, Flights};
+use crate::memo::line::Line;
 use crate::question::{Question, lasts, recollect};
 use crate::status::VerdictCounts;
 use crate::transfer::{Relay, Withdrawn};
@@ -17,12 +25,13 @@ use crate::trust::{Ballot, Endorsed, NarGrant, Timestamp, Verdict};
 use crate::upstream::{Known, Occasion, Remembered, Upstreams};
 use bytes::Bytes;
 use moka::Expiry;
-use moka::future::Cache;
 use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 /// The verdicts of one configuration.
 #[derive(Clone, Debug)]
@@ -35,6 +44,8 @@ struct Inner {
     relay: Arc<Relay>,
     held: Cache<HashPart, Arc<Held>>,
     answers: Remembered,
+    flights: Flights,
+    line: Line,
     prefetching: Option<Arc<Semaphore>>,
     counts: Counts,
 }
@@ -83,6 +94,11 @@ impl Held {
         self.served().map(|endorsed| (endorsed.grant(), self.withdrawn.clone()))
     }
 
+    /// Whether its references have been asked for ahead.
+    pub fn has_looked_ahead(&self) -> bool {
+        self.looked_ahead.load(Ordering::Relaxed)
+    }
+
     /// About how much memory it takes, in bytes. What is printed is held once more in parts.
     fn weight(&self) -> u32 {
         let printed = self.narinfo.as_ref().map_or(0, Bytes::len);
@@ -117,41 +133,73 @@ impl Verdicts {
             .expire_after(ByOutcome)
             .build();
         let prefetching = prefetch.then(|| Arc::new(Semaphore::new(PREFETCHING)));
-        let counts = Counts::default();
-        Self(Arc::new(Inner { upstreams, countersigner, relay, held, answers, prefetching, counts }))
+        let (flights, line, counts) = (Flights::default(), Line::new(QUESTIONS), Counts::default());
+        let inner =
+            Inner { upstreams, countersigner, relay, held, answers, flights, line, prefetching, counts };
+        Self(Arc::new(inner))
     }
 
-    /// The verdict on a path, remembered or asked for now.
-    pub async fn of(&self, asked: HashPart) -> Arc<Held> {
-        if let Some(held) = self.0.current(asked).await {
-            self.look_ahead(&held);
-            return held;
+    /// The verdict that is held on a path, unless a late answer or the time has changed it.
+    pub fn at_hand(&self, asked: HashPart) -> Option<Arc<Held>> {
+        self.0.current(asked)
+    }
+
+    /// The verdict on a path, held or asked for now.
+    pub async fn of(&self, asked: HashPart, peer: Peer) -> Arc<Held> {
+        match self.at_hand(asked) {
+            Some(held) => held,
+            None => self.judge(asked, peer).await,
         }
-        let held = self.judge(asked, Occasion::Wanted).await;
-        self.look_ahead(&held);
-        held
     }
 
-    /// Asks, or waits for whoever is asking already.
-    async fn judge(&self, asked: HashPart, occasion: Occasion) -> Arc<Held> {
-        let inner = Arc::clone(&self.0);
-        // A task of its own: a client that goes away does not end the question for the others.
-        let flight = tokio::spawn(async move {
-            let question = Arc::clone(&inner);
-            inner.held.get_with(asked, question.ask(asked, occasion)).await
-        });
-        match flight.await {
-            Ok(held) => held,
-            Err(fault) => {
-                tracing::error!(path = %asked, %fault, "a question ended early");
-                Arc::new(self.0.undecided(asked))
+    /// Asks when the peer's turn has come, or waits for whoever is asking already.
+    async fn judge(&self, asked: HashPart, peer: Peer) -> Arc<Held> {
+        match self.fly(asked, peer).await {
+            // A question that was asked ahead probes no sick cache; one that somebody waits for may.
+            (held, Occasion::Ahead) if matches!(held.verdict, Verdict::Defer(_)) => {
+                self.fly(asked, peer).await.0
+            }
+            (held, _) => held,
+        }
+    }
+
+    /// One question, and what it was asked for.
+    async fn fly(&self, asked: HashPart, peer: Peer) -> (Arc<Held>, Occasion) {
+        let flight = self.0.flights.join(asked);
+        if !flight.has_departed() {
+            let turn = timeout(self.0.upstreams.decision_timeout(), self.0.line.turn(peer));
+            let turn = tokio::select! {
+                biased;
+                Some(held) = flight.landed() => return (held, flight.occasion()),
+                turn = turn => turn,
+            };
+            match turn {
+                Ok(turn) => self.depart(&flight, asked, Occasion::Wanted, turn),
+                Err(_) if flight.has_departed() => {}
+                Err(_) => {
+                    tracing::debug!(path = %asked, "not asked: too many questions are under way");
+                    return (self.known(asked).await, Occasion::Wanted);
+                }
             }
         }
+        let held = flight.landed().await;
+        (held.unwrap_or_else(|| Arc::new(self.0.undecided(asked))), flight.occasion())
+    }
+
+    /// Asks, unless somebody does already, and holds `leave` until the verdict is there. In a task of its own: a client
+    /// that goes away does not end the question for the others.
+    fn depart<T: Send + 'static>(&self, flight: &Arc<Flight>, asked: HashPart, occasion: Occasion, leave: T) {
+        if !flight.depart(occasion) {
+            return;
+        }
+        let landing =
+            Landing { inner: Arc::clone(&self.0), flight: Arc::clone(flight), asked, has_landed: false };
+        tokio::spawn(landing.ask(leave));
     }
 
     /// The verdict on a path from what is remembered alone; nobody is asked.
     pub async fn known(&self, asked: HashPart) -> Arc<Held> {
-        match self.0.current(asked).await {
+        match self.at_hand(asked) {
             Some(held) => held,
             None => {
                 let known = self.0.answers.of(asked).await;
@@ -178,59 +226,88 @@ impl Verdicts {
     }
 
     /// Asks ahead, once, for the references of what a client was given: it will ask for them next. One level
-    /// only, since it may have the rest; those that find no room are not asked for.
-    fn look_ahead(&self, held: &Held) {
-        let (Some(room), Some(endorsed)) = (&self.0.prefetching, held.served()) else { return };
+    /// only, since it may have the rest. Clients come first: asking ahead has room of its own, those that find none in
+    /// it are not asked for, and where clients wait nobody is.
+    pub fn look_ahead(&self, held: &Held) {
         if held.looked_ahead.swap(true, Ordering::Relaxed) {
             return;
         }
+        let (Some(room), Some(endorsed)) = (&self.0.prefetching, held.served()) else { return };
         for reference in endorsed.core().references.iter() {
             let path = reference.hash_part();
             if self.0.held.contains_key(&path) || self.0.answers.is_recent(path) {
                 continue;
             }
             let Ok(permit) = Arc::clone(room).try_acquire_owned() else { return };
-            let verdicts = self.clone();
-            tokio::spawn(async move {
-                verdicts.judge(path, Occasion::Ahead).await;
-                drop(permit);
-            });
+            if !self.0.line.is_empty() {
+                return;
+            }
+            self.depart(&self.0.flights.join(path), path, Occasion::Ahead, permit);
+        }
+    }
+}
+
+/// The end of a question, which those who wait for it hear of whatever happens.
+struct Landing {
+    inner: Arc<Inner>,
+    flight: Arc<Flight>,
+    asked: HashPart,
+    has_landed: bool,
+}
+
+impl Landing {
+    /// Asks, gives the verdict, and goes on listening for late answers.
+    async fn ask<T>(mut self, leave: T) {
+        let (inner, asked) = (Arc::clone(&self.inner), self.asked);
+        // Somebody may have had it judged between being looked for and being asked for.
+        if let Some(held) = inner.current(asked) {
+            return self.land(held);
+        }
+        let known = inner.answers.of(asked).await;
+        let question =
+            Question::ask(&inner.upstreams, &inner.relay, asked, &known, self.flight.occasion()).await;
+        if question.has_learned {
+            inner.answers.add(asked, &question.known).await;
+        }
+        let held = Arc::new(inner.hold(&question.ballot, &question.known));
+        inner.report(&held, asked);
+        if !held.lasts.is_zero() {
+            inner.held.insert(asked, Arc::clone(&held));
+        }
+        drop(leave);
+        self.land(Arc::clone(&held));
+        drop(self);
+        inner.listen_on(asked, question, held).await;
+    }
+
+    fn land(&mut self, held: Arc<Held>) {
+        self.has_landed = true;
+        self.flight.land(held);
+    }
+}
+
+impl Drop for Landing {
+    fn drop(&mut self) {
+        if !self.has_landed {
+            // Else the process is ending.
+            if std::thread::panicking() {
+                tracing::error!(path = %self.asked, "a question ended early");
+            }
+            self.flight.land(Arc::new(self.inner.undecided(self.asked)));
         }
     }
 }
 
 impl Inner {
     /// The remembered verdict, unless a late answer or the time has changed it.
-    async fn current(&self, asked: HashPart) -> Option<Arc<Held>> {
-        let held = self.held.get(&asked).await?;
+    fn current(&self, asked: HashPart) -> Option<Arc<Held>> {
+        let held = self.held.get(&asked)?;
         let is_past = held.changes.is_some_and(|at| clock::now() >= at);
         if is_past || held.superseded.load(Ordering::Acquire) {
-            self.held.invalidate(&asked).await;
+            self.held.invalidate(&asked);
             return None;
         }
         Some(held)
-    }
-
-    /// Asks, gives the verdict, and goes on listening for late answers.
-    async fn ask(self: Arc<Self>, asked: HashPart, occasion: Occasion) -> Arc<Held> {
-        let (sender, receiver) = oneshot::channel();
-        let inner = Arc::clone(&self);
-        tokio::spawn(async move {
-            let known = inner.answers.of(asked).await;
-            let question = Question::ask(&inner.upstreams, &inner.relay, asked, &known, occasion).await;
-            if question.has_learned {
-                inner.answers.add(asked, &question.known).await;
-            }
-            let held = Arc::new(inner.hold(&question.ballot, &question.known));
-            inner.report(&held, asked);
-            // The asker may be gone; the answers are remembered all the same.
-            drop(sender.send(Arc::clone(&held)));
-            inner.listen_on(asked, question, held).await;
-        });
-        match receiver.await {
-            Ok(held) => held,
-            Err(_) => Arc::new(self.undecided(asked)),
-        }
     }
 
     /// What is known of a path of which nobody has been asked.
@@ -291,7 +368,7 @@ impl Inner {
                 continue;
             }
             held.superseded.store(true, Ordering::Release);
-            self.held.invalidate(&asked).await;
+            self.held.invalidate(&asked);
             if held.served().is_some() && !is_served_alike && held.withdrawn.raise() {
                 tracing::warn!(path = %asked, "withdrew the verdict: a late answer changed it");
             }
@@ -306,5 +383,9 @@ const MOST_HELD: u64 = 8 << 20;
 /// What a verdict takes beside what is printed: itself, its place among the others, and pieces of text.
 const HELD_OVERHEAD: u32 = 1024;
 
-/// References asked for ahead at one time.
+/// Questions under way at once, over all clients: one alone gets half (see `line`). Nix asks for 25 narinfos at a
+/// time by default; a guess for a few of it. Each takes a connection to each cache that speaks HTTP/1.1.
+const QUESTIONS: usize = 128;
+
+/// References asked for ahead at one time, beside those.
 const PREFETCHING: usize = 64;

@@ -77,7 +77,8 @@ impl Running {
         let places: Vec<String> = listeners.iter().map(Listener::describe).collect();
         let service = service(config, countersigner, &state, &addresses)?;
         let current = Arc::new(ArcSwap::from_pointee(service));
-        let acceptor = Acceptor::new(Arc::clone(&current), config.limits.connections.get());
+        let (connections, drain) = (config.limits.connections.get(), config.patience.drain);
+        let acceptor = Acceptor::new(Arc::clone(&current), connections, drain);
         let stop = CancellationToken::new();
         let accepting = tokio::spawn(acceptor.run(listeners, stop.clone()));
         let control = control(&state, &current, &about, &places, &stop);
@@ -107,7 +108,7 @@ impl Running {
         Ok(())
     }
 
-    /// Stops accepting, waits for answers under way, and returns.
+    /// Stops accepting, waits for answers under way as long as `patience.drain` says, and returns.
     pub async fn stop(self) {
         self.stop.cancel();
         if let Err(fault) = self.accepting.await {

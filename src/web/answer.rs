@@ -14,6 +14,7 @@ use http::header::{
     HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, Response, StatusCode};
+use http_body::Body;
 
 /// What to answer where a path is not served.
 #[derive(Clone, Copy, Debug)]
@@ -24,13 +25,18 @@ pub(super) struct Instead {
     pub(super) when_undecided: Otherwise,
 }
 
-/// Bytes of a fixed kind, with their length.
+/// Bytes of a fixed kind. Their length is the body's, which hyper writes.
 pub(super) fn fixed(mime: &'static str, bytes: Bytes) -> Response<ReplyBody> {
-    let mut response = Response::new(ReplyBody::empty());
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(mime));
-    headers.insert(CONTENT_LENGTH, bytes.len().into());
-    *response.body_mut() = ReplyBody::full(bytes);
+    let mut response = Response::new(ReplyBody::full(bytes));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(mime));
+    response
+}
+
+/// The same answer without its body, as to HEAD.
+pub(super) fn head(mut response: Response<ReplyBody>) -> Response<ReplyBody> {
+    let length = response.body().size_hint().exact().unwrap_or_default();
+    response.headers_mut().entry(CONTENT_LENGTH).or_insert_with(|| length.into());
+    *response.body_mut() = ReplyBody::empty();
     response
 }
 

@@ -1,6 +1,7 @@
 //! Bodies of responses: bytes at hand, or a NAR that is checked as it goes out.
 
 use crate::transfer::{NarBytes, Next, Spooled, Transfer, TransferError};
+use crate::web::room::Answering;
 use bytes::{Buf, Bytes, BytesMut};
 use futures_util::stream::{BoxStream, Stream, StreamExt, unfold};
 use http_body::{Body, Frame, SizeHint};
@@ -12,12 +13,16 @@ use tokio::io::AsyncReadExt;
 
 /// The body of a response on the cache port.
 pub struct ReplyBody {
+    /// The whole of a small body, and nothing else.
+    only: Bytes,
     at_hand: VecDeque<Bytes>,
     to_come: Option<BoxStream<'static, Result<Bytes, BodyError>>>,
     skip: u64,
     left: u64,
     /// An error that waits until what came before it has been written.
     failed: Option<BodyError>,
+    /// Marks the request as under way for as long as there is a body.
+    answering: Option<Answering>,
 }
 
 /// Why a body breaks off. The client sees a connection that closes before `Content-Length` is reached.
@@ -33,38 +38,44 @@ pub enum BodyError {
 
 impl std::fmt::Debug for ReplyBody {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ReplyBody").field("left", &self.left).finish_non_exhaustive()
+        f.debug_struct("ReplyBody")
+            .field("left", &self.left)
+            .field("answering", &self.answering)
+            .finish_non_exhaustive()
     }
 }
 
 impl ReplyBody {
     /// No bytes.
     pub fn empty() -> Self {
-        Self { at_hand: VecDeque::new(), to_come: None, skip: 0, left: 0, failed: None }
+        Self::of(VecDeque::new(), 0)
     }
 
     /// These bytes.
     pub fn full(bytes: Bytes) -> Self {
+        let size = bytes.len() as u64;
+        Self { only: bytes, ..Self::of(VecDeque::new(), size) }
+    }
+
+    fn of(at_hand: VecDeque<Bytes>, size: u64) -> Self {
         Self {
-            left: bytes.len() as u64,
-            at_hand: VecDeque::from([bytes]),
+            only: Bytes::new(),
+            at_hand,
             to_come: None,
             skip: 0,
+            left: size,
             failed: None,
+            answering: None,
         }
     }
 
     /// A NAR of `size` bytes. `on_end` hears how a transfer ended that was still under way.
     pub fn nar(bytes: NarBytes, size: u64, on_end: impl Fn(&BodyError) + Send + 'static) -> Self {
         match bytes {
-            NarBytes::Whole(at_hand) => Self { at_hand, to_come: None, skip: 0, left: size, failed: None },
-            NarBytes::Spooled(spooled) => Self {
-                at_hand: VecDeque::new(),
-                to_come: Some(reading(spooled)),
-                skip: 0,
-                left: size,
-                failed: None,
-            },
+            NarBytes::Whole(at_hand) => Self::of(at_hand, size),
+            NarBytes::Spooled(spooled) => {
+                Self { to_come: Some(reading(spooled)), ..Self::of(VecDeque::new(), size) }
+            }
             NarBytes::Streamed(first, transfer) => {
                 let at_hand = VecDeque::from([first]);
                 let stream = transferring(transfer).inspect(move |item| {
@@ -72,9 +83,14 @@ impl ReplyBody {
                         on_end(error);
                     }
                 });
-                Self { at_hand, to_come: Some(stream.boxed()), skip: 0, left: size, failed: None }
+                Self { to_come: Some(stream.boxed()), ..Self::of(at_hand, size) }
             }
         }
+    }
+
+    /// Marks a request as under way until the body is dropped.
+    pub(super) fn answering(self, answering: Answering) -> Self {
+        Self { answering: Some(answering), ..self }
     }
 }
 
@@ -128,6 +144,10 @@ impl Body for ReplyBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if !self.only.is_empty() {
+            let bytes = std::mem::take(&mut self.only);
+            return Poll::Ready(Some(Ok(Frame::data(self.trim(bytes)))));
+        }
         loop {
             if let Some(error) = self.failed.take() {
                 return Poll::Ready(Some(Err(error)));

@@ -4,6 +4,8 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -14,20 +16,29 @@ use tokio::time::{Sleep, sleep};
 pub(super) struct Guard<S> {
     stream: S,
     blocked: Option<Pin<Box<Sleep>>>,
+    unwritten: Arc<AtomicBool>,
 }
 
 impl<S> Guard<S> {
-    /// Guards a stream.
-    pub(super) fn new(stream: S) -> Self {
-        Self { stream, blocked: None }
+    /// Guards a stream, and sets the flag while a write waits.
+    pub(super) fn telling(stream: S, unwritten: Arc<AtomicBool>) -> Self {
+        Self { stream, blocked: None, unwritten }
+    }
+
+    /// What is guarded.
+    pub(super) fn stream(&self) -> &S {
+        &self.stream
     }
 
     /// Passes on what a write gave; a write that waits starts the clock, one that gets through stops it.
     fn watch<T>(&mut self, written: Poll<io::Result<T>>, context: &mut Context<'_>) -> Poll<io::Result<T>> {
         if written.is_ready() {
-            self.blocked = None;
+            if self.blocked.take().is_some() {
+                self.unwritten.store(false, Ordering::Relaxed);
+            }
             return written;
         }
+        self.unwritten.store(true, Ordering::Relaxed);
         let blocked = self.blocked.get_or_insert_with(|| Box::pin(sleep(UNREAD)));
         ready!(blocked.as_mut().poll(context));
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client stopped reading")))
@@ -90,7 +101,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_client_that_stops_reading_is_given_up() {
         let (ours, _theirs) = duplex(16);
-        let mut guard = Guard::new(ours);
+        let mut guard = Guard::telling(ours, Arc::default());
         let error = guard.write_all(&[0; 64]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
@@ -107,7 +118,7 @@ mod tests {
             }
             all.len()
         });
-        let mut guard = Guard::new(ours);
+        let mut guard = Guard::telling(ours, Arc::default());
         guard.write_all(&[0; 64]).await.unwrap();
         drop(guard);
         assert_eq!(reading.await.unwrap(), 64);

@@ -1,27 +1,10 @@
-//! Listening: sockets of our own or handed over, a bounded number of connections, none of them for ever, and
-//! a stop that drains.
-//!
-//! A connection is accepted only when there is room for it; further clients wait in the kernel's queue.
+//! Listening: sockets of our own, or handed over.
 
-use crate::web::answer;
-use crate::web::guard::Guard;
-use crate::web::service::{Port, Service};
-use arc_swap::ArcSwap;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use std::convert::Infallible;
+use crate::memo::Peer;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::sync::CancellationToken;
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 /// A socket that is listened on.
 #[derive(Debug)]
@@ -117,129 +100,26 @@ impl Listener {
     }
 }
 
-/// Accepts connections and answers on them.
-#[derive(Debug)]
-pub struct Acceptor {
-    service: Arc<ArcSwap<Service>>,
-    room: Arc<Semaphore>,
-    draining: GracefulShutdown,
-}
-
-impl Acceptor {
-    /// An acceptor for at most `connections` connections, over all its listeners.
-    pub fn new(service: Arc<ArcSwap<Service>>, connections: usize) -> Self {
-        Self { service, room: Arc::new(Semaphore::new(connections)), draining: GracefulShutdown::new() }
-    }
-
-    /// Accepts on every listener until `stop`, then waits for answers under way, but not longer than
-    /// ten seconds.
-    pub async fn run(self, listeners: Vec<Listener>, stop: CancellationToken) {
-        let acceptor = Arc::new(self);
-        let loops: Vec<_> = listeners
-            .into_iter()
-            .map(|listener| {
-                let (acceptor, stop) = (Arc::clone(&acceptor), stop.clone());
-                tokio::spawn(async move { acceptor.accept(listener, stop).await })
-            })
-            .collect();
-        for accepting in loops {
-            if let Err(fault) = accepting.await {
-                tracing::error!(%fault, "a listener ended early");
-                stop.cancel();
-            }
-        }
-        let Some(acceptor) = Arc::into_inner(acceptor) else { return };
-        let drained = tokio::time::timeout(DRAIN, acceptor.draining.shutdown()).await;
-        if drained.is_err() {
-            tracing::warn!("stopped with answers under way: {} seconds were not enough", DRAIN.as_secs());
-        }
-    }
-
-    async fn accept(&self, listener: Listener, stop: CancellationToken) {
-        loop {
-            let next = async {
-                // Never closed, so there is always a permit in the end.
-                let permit = Arc::clone(&self.room).acquire_owned().await;
-                (permit, listener.accept().await)
-            };
-            let (permit, accepted) = tokio::select! {
-                () = stop.cancelled() => return,
-                next = next => next,
-            };
-            match (permit, accepted) {
-                (Ok(permit), Ok(Accepted::Tcp(stream))) => {
-                    // Without it every small answer waits for the client's acknowledgement.
-                    stream.set_nodelay(true).unwrap_or_default();
-                    self.serve(stream, Port::Tcp, permit);
-                }
-                (Ok(permit), Ok(Accepted::Unix(stream))) => self.serve(stream, Port::Unix, permit),
-                (_, Err(error)) => {
-                    tracing::warn!(%error, "could not accept a connection");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                }
-                (Err(_), Ok(_)) => return,
-            }
-        }
-    }
-
-    fn serve<S>(&self, stream: S, port: Port, permit: OwnedSemaphorePermit)
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        let service = Arc::clone(&self.service);
-        let answer = service_fn(move |request: http::Request<Incoming>| {
-            let service = service.load_full();
-            async move { Ok::<_, Infallible>(guarded(service, request, port).await) }
-        });
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEADERS)
-            .max_buf_size(MOST_BUFFERED)
-            .serve_connection(TokioIo::new(Guard::new(stream)), answer);
-        let connection = self.draining.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(error = %crate::upstream::Chain(&error), "a connection ended early");
-            }
-            drop(permit);
-        });
-    }
-}
-
-async fn guarded(
-    service: Arc<Service>,
-    request: http::Request<Incoming>,
-    port: Port,
-) -> http::Response<crate::web::ReplyBody> {
-    if !hyper::body::Body::is_end_stream(request.body()) {
-        // A body has no meaning on any route; not reading it closes the connection after the answer.
-        return answer::close(service.answer(&request, port).await);
-    }
-    service.answer(&request, port).await
-}
-
-enum Accepted {
-    Tcp(tokio::net::TcpStream),
-    Unix(tokio::net::UnixStream),
+/// A connection, and who is at its other end.
+pub(super) enum Accepted {
+    Tcp(TcpStream, Peer),
+    Unix(UnixStream, Peer),
 }
 
 impl Listener {
-    async fn accept(&self) -> io::Result<Accepted> {
+    pub(super) async fn accept(&self) -> io::Result<Accepted> {
         match self {
-            Self::Tcp(tcp) => tcp.accept().await.map(|(stream, _)| Accepted::Tcp(stream)),
-            Self::Unix(unix) => unix.accept().await.map(|(stream, _)| Accepted::Unix(stream)),
+            Self::Tcp(tcp) => {
+                let (stream, address) = tcp.accept().await?;
+                // Without it every small answer waits for the client's acknowledgement.
+                stream.set_nodelay(true).unwrap_or_default();
+                Ok(Accepted::Tcp(stream, Peer::Address(address.ip().to_canonical())))
+            }
+            Self::Unix(unix) => {
+                let (stream, _) = unix.accept().await?;
+                let user = stream.peer_cred().map_or(u32::MAX, |peer| peer.uid());
+                Ok(Accepted::Unix(stream, Peer::User(user)))
+            }
         }
     }
 }
-
-/// How long answers under way may take when we stop.
-const DRAIN: Duration = Duration::from_secs(10);
-
-/// How long a client may take over the head of a request, idle time before it included.
-const HEADERS: Duration = Duration::from_secs(60);
-
-/// After a failed accept (no descriptors left), so as not to spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// What is read or written ahead on one connection: room for a head of a request, and for two chunks of a NAR.
-const MOST_BUFFERED: usize = 512 * 1024;

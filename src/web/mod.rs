@@ -2,18 +2,22 @@
 //!
 //! Nothing here knows a claim: narinfos come printed from [`crate::memo`], bytes from [`crate::transfer`].
 
+mod accept;
 mod answer;
 mod body;
+mod connection;
 mod guard;
 mod hosts;
 mod listen;
 mod range;
+mod room;
 mod route;
 mod service;
 
+pub use accept::Acceptor;
 pub use answer::{REASON, UNVERIFIED, VERDICT};
 pub use body::{BodyError, ReplyBody};
 pub use hosts::Hosts;
-pub use listen::{Acceptor, ListenError, Listener};
+pub use listen::{ListenError, Listener};
 pub use route::Route;
-pub use service::{Port, Service};
+pub use service::Service;

@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::format::cache_info::NixCacheInfo;
 use crate::format::{HashPart, NarHash, StorePath};
-use crate::memo::{Held, Verdicts};
+use crate::memo::{Held, Peer, Verdicts};
 use crate::transfer::{Extent, Relay};
 use crate::upstream::{Chain, Upstreams, VIA};
 use crate::web::answer::{self, Instead};
@@ -26,15 +26,6 @@ pub struct Service {
     cache_info: Bytes,
 }
 
-/// Where a request came in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Port {
-    /// TCP: the Host must be ours.
-    Tcp,
-    /// A unix socket, which no web page can reach.
-    Unix,
-}
-
 /// Heads of requests that no client of a cache sends.
 fn too_large<B>(request: &Request<B>) -> Option<Response<ReplyBody>> {
     let path = request.uri().path_and_query().map_or(0, |p| p.as_str().len());
@@ -54,6 +45,8 @@ const LONGEST_PATH: usize = 8 * 1024;
 
 /// All headers of a request together; nginx takes 32 KiB.
 const LONGEST_HEADERS: usize = 32 * 1024;
+
+const PLAIN: &str = "text/plain; charset=utf-8";
 
 impl Service {
     /// A service for a configuration.
@@ -83,44 +76,78 @@ impl Service {
         &self.verdicts
     }
 
-    /// Answers one request.
-    pub async fn answer<B>(&self, request: &Request<B>, port: Port) -> Response<ReplyBody> {
+    /// Answers one request, if nothing has to be waited for.
+    pub(super) fn at_hand<B>(&self, request: &Request<B>, peer: Peer) -> Option<Response<ReplyBody>> {
+        let (route, is_head) = match self.route(request, peer) {
+            Ok(routed) => routed,
+            Err(refusal) => return Some(*refusal),
+        };
+        let response = match route {
+            Route::CacheInfo => answer::cache_info(self.cache_info.clone()),
+            Route::Health => answer::fixed(PLAIN, Bytes::from_static(b"ok\n")),
+            Route::Narinfo(path) => {
+                let held = self.verdicts.at_hand(path)?;
+                self.narinfo(&held, is_head, request)
+            }
+            Route::Unknown => answer::not_found(),
+            Route::Log(_) | Route::Nar { .. } => return None,
+        };
+        Some(if is_head { answer::head(response) } else { response })
+    }
+
+    /// Answers one request for which a cache may have to be waited for.
+    pub(super) async fn answer<B>(&self, request: &Request<B>, peer: Peer) -> Response<ReplyBody> {
+        let (route, is_head) = match self.route(request, peer) {
+            Ok(routed) => routed,
+            Err(refusal) => return *refusal,
+        };
+        let response = match route {
+            Route::Log(derivation) => self.log(&derivation).await,
+            Route::Narinfo(path) => {
+                let held = self.held(path, request, peer).await;
+                self.narinfo(&held, is_head, request)
+            }
+            Route::Nar { path, nar_hash } => self.nar(path, nar_hash, is_head, request, peer).await,
+            // These are at hand.
+            Route::CacheInfo | Route::Health | Route::Unknown => answer::not_found(),
+        };
+        if is_head { answer::head(response) } else { response }
+    }
+
+    /// What is asked for, and whether without its body; or why it is not looked at.
+    fn route<B>(&self, request: &Request<B>, peer: Peer) -> Result<(Route, bool), Box<Response<ReplyBody>>> {
         if let Some(refusal) = too_large(request) {
-            return refusal;
+            return Err(Box::new(refusal));
         }
-        if port == Port::Tcp && !self.is_for_us(request) {
-            return answer::misdirected();
+        // No web page can reach a unix socket.
+        if matches!(peer, Peer::Address(_)) && !self.is_for_us(request) {
+            return Err(Box::new(answer::misdirected()));
         }
         let is_head = match *request.method() {
             Method::GET => false,
             Method::HEAD => true,
-            _ => return answer::method_not_allowed(),
+            _ => return Err(Box::new(answer::method_not_allowed())),
         };
         if request.uri().query().is_some() {
-            return answer::not_found();
+            return Err(Box::new(answer::not_found()));
         }
-        let mut response = match Route::of(request.uri().path()) {
-            Route::CacheInfo => answer::cache_info(self.cache_info.clone()),
-            Route::Health => answer::fixed("text/plain; charset=utf-8", Bytes::from_static(b"ok\n")),
-            Route::Log(derivation) => self.log(&derivation).await,
-            Route::Narinfo(path) => {
-                let held = self.held(path, request).await;
-                answer::narinfo(&held, self.instead, request.headers())
-            }
-            Route::Nar { path, nar_hash } => self.nar(path, nar_hash, is_head, request).await,
-            Route::Unknown => answer::not_found(),
-        };
-        if is_head {
-            *response.body_mut() = ReplyBody::empty();
-        }
-        response
+        Ok((Route::of(request.uri().path()), is_head))
     }
 
-    async fn held<B>(&self, path: HashPart, request: &Request<B>) -> Arc<Held> {
+    /// Answers with a verdict. A client that takes it will ask for its references next; one that looks only whether it
+    /// is there, or that another of us asks for, does not.
+    fn narinfo<B>(&self, held: &Held, is_head: bool, request: &Request<B>) -> Response<ReplyBody> {
+        if !is_head && !held.has_looked_ahead() && !request.headers().contains_key(VIA) {
+            self.verdicts.look_ahead(held);
+        }
+        answer::narinfo(held, self.instead, request.headers())
+    }
+
+    async fn held<B>(&self, path: HashPart, request: &Request<B>, peer: Peer) -> Arc<Held> {
         if request.headers().contains_key(VIA) {
             self.verdicts.known(path).await
         } else {
-            self.verdicts.of(path).await
+            self.verdicts.of(path, peer).await
         }
     }
 
@@ -142,8 +169,9 @@ impl Service {
         nar_hash: NarHash,
         is_head: bool,
         request: &Request<B>,
+        peer: Peer,
     ) -> Response<ReplyBody> {
-        let held = self.held(path, request).await;
+        let held = self.held(path, request, peer).await;
         let Some((grant, withdrawn)) = held.grant().filter(|(grant, _)| grant.nar_hash() == nar_hash) else {
             tracing::info!(%path, nar_hash = %nar_hash, verdict = held.verdict.label(), "did not serve a NAR");
             return answer::not_found();

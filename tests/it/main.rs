@@ -20,6 +20,7 @@ mod hook;
 mod init;
 mod leaks;
 mod odd_caches;
+mod overload;
 mod packing;
 mod ranges;
 mod requests;
