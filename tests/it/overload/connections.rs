@@ -121,7 +121,7 @@ fn two_thousand_connections_are_answered_by_sixty_four_places() {
                         kept.ask(&narinfo).unwrap();
                         all.push(kept);
                     }
-                    all.iter_mut().filter_map(Kept::answer).filter(|reply| reply.status == 200).count()
+                    all.iter_mut().map_while(Kept::answer).filter(|reply| reply.status == 200).count()
                 })
             })
             .collect();
