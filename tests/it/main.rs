@@ -15,6 +15,7 @@ mod commands;
 mod conditions;
 mod examples;
 mod failover;
+mod faults;
 mod first_hour;
 mod hook;
 mod init;

@@ -1,6 +1,7 @@
 //! Faults in a response: some that a strict reader refuses, some that it lets through.
 
-use crate::served::paths::{Dice, Wire, key};
+use crate::served::paths::{Wire, key};
+use crate::support::dice::Dice;
 use crate::support::party::Package;
 
 /// One fault in what a cache answers; `next` is another path.

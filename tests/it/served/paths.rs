@@ -2,6 +2,7 @@
 
 use crate::served::law::{CACHES, SIGNERS};
 use crate::served::mangle::mangle;
+use crate::support::dice::Dice;
 use crate::support::fake_cache::Script;
 use crate::support::party::{Package, Party, file_nar};
 use countersign::format::narinfo::{Core, References};
@@ -67,31 +68,6 @@ impl Wire {
         let sent = if self.cut { self.body.len() / 2 } else { self.body.len() };
         let bytes = [head.as_bytes(), b"\r\n", &self.body[..sent]].concat();
         if self.cut { Script::Raw(bytes) } else { Script::Wire(bytes) }
-    }
-}
-
-/// A small generator of numbers (splitmix64), the same for one seed.
-pub struct Dice(u64);
-
-impl Dice {
-    pub fn new(seed: u64) -> Self {
-        Self(seed)
-    }
-
-    pub fn below(&mut self, n: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ z >> 31) % n as u64) as usize
-    }
-
-    pub fn percent(&mut self, n: usize) -> bool {
-        self.below(100) < n
-    }
-
-    pub fn pick<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.below(of.len())]
     }
 }
 

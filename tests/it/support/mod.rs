@@ -1,7 +1,9 @@
 //! What the tests stand on.
 
+pub mod bad_cache;
 pub mod client;
 pub mod daemon;
+pub mod dice;
 pub mod dirs;
 pub mod fake_cache;
 pub mod fault_server;
@@ -14,5 +16,6 @@ pub mod proxy;
 pub mod recorder;
 pub mod scene;
 pub mod service;
+pub mod slow_door;
 pub mod tls_cache;
 pub mod uploads;

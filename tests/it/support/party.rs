@@ -118,6 +118,13 @@ impl Package {
         text
     }
 
+    /// The same, and which file the NAR is in.
+    pub fn narinfo_of_file(&self, compression: &str, signers: &[&Party], file: &[u8]) -> String {
+        let hash = NixHash::Sha256(Sha256::digest(file).into()).to_nix_nixbase32_string();
+        let lines = format!("FileHash: {hash}\nFileSize: {}\nNarHash: ", file.len());
+        self.narinfo(compression, signers).replacen("NarHash: ", &lines, 1)
+    }
+
     /// The NAR, compressed.
     pub fn compressed(&self, compression: &str) -> Vec<u8> {
         compress(&self.nar, compression)
@@ -156,7 +163,8 @@ pub fn compress(bytes: &[u8], compression: &str) -> Vec<u8> {
     }
 }
 
-fn extension(compression: &str) -> &'static str {
+/// What follows `.nar` in a file's name.
+pub fn extension(compression: &str) -> &'static str {
     match compression {
         "zstd" => ".zst",
         "xz" => ".xz",

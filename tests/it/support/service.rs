@@ -4,7 +4,7 @@ use crate::support::client::{self, Reply};
 use crate::support::dirs::Dir;
 use crate::support::fake_cache::FakeCache;
 use crate::support::party::{Package, Party};
-use countersign::config::{Config, Environment, LoadError, Location, Style, load};
+use countersign::config::{Config, Environment, LoadError, Location, Patience, Style, load};
 use countersign::format::{NarHash, VerifyingKey};
 use countersign::run::Running;
 use countersign::trust::Timestamp;
@@ -16,6 +16,7 @@ pub struct Served {
     running: Option<Running>,
     port: u16,
     dir: Dir,
+    patience: Patience,
 }
 
 impl Served {
@@ -29,13 +30,21 @@ impl Served {
         Self::of(dir, &config)
     }
 
+    /// Serves with other waits than those that no key sets.
+    pub fn patiently(patience: Patience, text: &str) -> Self {
+        let dir = Dir::new();
+        let mut config = config(&dir, text);
+        config.patience = patience;
+        Self::of(dir, &config)
+    }
+
     /// Serves under a configuration that was read before.
     pub fn of(dir: Dir, config: &Config) -> Self {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let running = runtime.block_on(Running::start(config, None)).unwrap();
         let port = running.places()[0].rsplit(':').next().unwrap().parse().unwrap();
-        Self { runtime, running: Some(running), port, dir }
+        Self { runtime, running: Some(running), port, dir, patience: config.patience }
     }
 
     pub fn port(&self) -> u16 {
@@ -52,7 +61,8 @@ impl Served {
 
     /// Reads another configuration, as SIGHUP does.
     pub fn reload(&self, text: &str) {
-        let config = config(&self.dir, text);
+        let mut config = config(&self.dir, text);
+        config.patience = self.patience;
         let _guard = self.runtime.enter();
         self.running.as_ref().unwrap().reload(&config, None).unwrap();
     }
