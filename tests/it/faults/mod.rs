@@ -8,6 +8,7 @@
 mod cuts;
 mod each;
 mod lies;
+mod mix;
 mod pairs;
 mod places;
 mod real;
