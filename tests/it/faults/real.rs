@@ -8,11 +8,9 @@ use crate::support::nix::{GENERATIONS, Machine};
 use crate::support::party::{Package, compress, file_nar, noise};
 use crate::support::recorder::{Exchange, Recorder};
 use crate::support::service::{Served, nar_url};
-use countersign::config::Patience;
 use std::collections::BTreeMap;
 use std::process::Output;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 /// How many packages each command copies; the first cache breaks each off at another byte.
 const PACKAGES: usize = 48;
@@ -29,8 +27,7 @@ struct Copying {
 
 impl Copying {
     fn from(generation: &'static str, caches: &[&BadCache]) -> Self {
-        let patience = Patience { hedge: Duration::from_secs(5), ..Patience::default() };
-        let served = Served::patiently(patience, &configuration(caches, ""));
+        let served = Served::with(&configuration(caches, ""));
         let recorder = Recorder::before(served.port());
         Self { served, recorder, machine: Machine::new(generation) }
     }
