@@ -123,7 +123,9 @@ impl Interrupted {
         match self {
             Self::Fetch(error) if !may_pass(error) => Failure::Useless,
             Self::Fetch(_) | Self::Broken(_) | Self::Stalled(_) | Self::Short => Failure::Cut { got_on },
-            Self::Slow(_) | Self::Outpaced | Self::Late(_) => Failure::Slow,
+            // It lost a race, and that is in its pace: it is as good as before if the winner fails.
+            Self::Late(_) => Failure::Cut { got_on: true },
+            Self::Slow(_) | Self::Outpaced => Failure::Slow,
             Self::TooMuch(_) | Self::Spool(_) => Failure::Useless,
         }
     }

@@ -86,6 +86,11 @@ impl Plan {
         others.any(|(number, standing)| !standing.is_out && standing.strikes == 0 && is_good(number))
     }
 
+    /// Whether nothing counts against a source in this transfer.
+    pub(super) fn is_unblamed(&self, source: usize) -> bool {
+        self.sources.get(source).is_some_and(|s| !s.is_out && !s.is_slow && s.strikes == 0)
+    }
+
     /// How long to wait before a source is tried again.
     pub(super) fn pause(&self, source: usize) -> Duration {
         let strikes = self.sources.get(source).map_or(0, |standing| standing.strikes);

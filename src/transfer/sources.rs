@@ -94,6 +94,11 @@ impl Sources {
         self.offers.get(source).map(|(cache, _)| cache)
     }
 
+    /// Whether a source is passed over because it has lied, and what comes is not checked whole.
+    pub(super) fn leaves_liars_out(&self) -> bool {
+        !self.whole && self.offers.iter().any(|(cache, _)| cache.has_lied())
+    }
+
     /// How the file of a source is compressed; `None` where that is not decoded here.
     pub(super) fn codec(&self, source: usize) -> Option<Codec> {
         self.offers.get(source).and_then(|(_, offer)| Codec::of(&offer.compression))
@@ -183,7 +188,9 @@ impl Sources {
     /// When the first byte of a source is late.
     fn late(&self, source: usize) -> Duration {
         let expected = self.cache(source).map(|cache| cache.pace().expected_first_byte(Instant::now()));
-        self.conditions.patience.hedge.max(expected.unwrap_or_default().saturating_mul(3))
+        let Patience { hedge, restless, .. } = self.conditions.patience;
+        // What was late counts into what is expected, so there has to be an end to it.
+        expected.unwrap_or_default().saturating_mul(3).min(restless).max(hedge)
     }
 
     /// A source to hedge with, if there is one and not too many are hedged already.
@@ -192,14 +199,19 @@ impl Sources {
         self.next(begun, Some(source)).map(|other| (other, permit))
     }
 
-    /// The source expected to be done first, but for one; one that has not delivered lately only where no other is
-    /// left.
+    /// The source expected to be done first, but for one. One that has not delivered lately comes after those that have
+    /// and that have not failed in this transfer, and then late.
     fn next(&self, begun: Option<&Begun>, but: Option<usize>) -> Option<usize> {
         let now = Instant::now();
+        let delivers = |source| self.cache(source).is_some_and(|cache| cache.delivers());
         let expected = |source| if but == Some(source) { None } else { self.expected(source, begun, now) };
-        let delivers = |source: &usize| self.cache(*source).is_some_and(|cache| cache.delivers());
-        let counted_on = |source| Some(source).filter(delivers).and_then(expected);
-        self.plan.next(counted_on).or_else(|| self.plan.next(expected))
+        let is_good = |source: &usize| delivers(*source) && self.plan.is_unblamed(*source);
+        let good = |source| Some(source).filter(is_good).and_then(expected);
+        let any = |source| {
+            let penalty = if delivers(source) { Duration::ZERO } else { DOUBT };
+            expected(source).map(|time| time.saturating_add(penalty))
+        };
+        self.plan.next(good).or_else(|| self.plan.next(any))
     }
 
     /// How long a source is expected to take; `None` for one that may not deliver.
@@ -297,6 +309,9 @@ fn joined(
     others.push(failed);
     (opened, others)
 }
+
+/// What it counts for that a cache has not delivered lately: more than one failure in this transfer, less than two.
+const DOUBT: Duration = Duration::from_secs(3);
 
 /// Bytes that compression may add to a small NAR: headers, empty blocks.
 const OVERHEAD: u64 = 1024 * 1024;

@@ -276,3 +276,16 @@ fn who_lied_in_a_part_is_found_once_the_whole_is_there() {
     assert!(line.contains("cache=\"b\""), "{line}");
     assert_eq!(daemon.stop(), Some(0));
 }
+
+#[test]
+fn a_cache_that_lied_once_delivers_the_next_time_if_nobody_else_does() {
+    let pair = Pair::new("zstd", "xz");
+    let small = Package::new("small-1.0", b"small");
+    pair.second.0.put("none", &[&pair.party], &small);
+    pair.second.0.script(&format!("/{}", small.url("none")), Script::Bytes(small.forged(b"lies!").nar));
+    pair.script(&pair.first, Script::Cut(pair.bytes(&pair.first), 1_500_000));
+    let served = pair.served();
+    assert_eq!(served.nar(&small).status, 404, "it has lied");
+    assert!(!served.nar(&pair.package).is_whole(), "only what is checked whole is taken from it");
+    assert!(served.serves(&pair.package), "and so it is the next time");
+}

@@ -79,10 +79,12 @@ impl Transfer {
         Ok(())
     }
 
-    /// Nobody is left: a lie weighs more than silence, since what was given out may be part of it.
+    /// Nobody is left: a lie weighs more than silence, since what was given out may be part of it. The next request is
+    /// then for a whole that is checked first, as it is where a cache that has lied may still deliver.
     pub(super) fn give_up(&mut self) -> TransferError {
         let fault = self.fault.take();
-        if let Some(broken) = self.stands.as_ref().filter(|_| fault.is_some() && self.sent.position() > 0) {
+        let must_be_whole = fault.is_some() || self.sources.leaves_liars_out();
+        if let Some(broken) = self.stands.as_ref().filter(|_| must_be_whole && self.sent.position() > 0) {
             broken.add(self.demand.nar_hash, std::mem::take(&mut self.parts));
         }
         let error = fault.or_else(|| self.failures.pop().map(TransferError::from));

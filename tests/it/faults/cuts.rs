@@ -5,6 +5,7 @@ use crate::faults::scene::{PATIENCE, configuration, faults_of, is_right, package
 use crate::support::bad_cache::{BadCache, Fault, How, Times, Where, WrongPart, nar_path};
 use crate::support::party::{Package, file_nar, noise};
 use crate::support::service::Served;
+use countersign::config::Patience;
 use std::time::{Duration, Instant};
 
 /// Larger than all that is read ahead, checked whole, or withheld.
@@ -49,7 +50,9 @@ impl Broken {
             caches[0].whenever(&first, once.clone(), Fault::Ends(Where::Byte(*place), how));
             caches[1].when(&second, Fault::After(once));
         }
-        let served = Served::patiently(PATIENCE, &configuration(&[&caches[0], &caches[1]], ""));
+        // A hedge begins at the start of the file; these are to be seen going on.
+        let patience = Patience { hedge: Duration::from_secs(5), ..PATIENCE };
+        let served = Served::patiently(patience, &configuration(&[&caches[0], &caches[1]], ""));
         Self { served, caches, packages, places, compressions }
     }
 

@@ -18,7 +18,7 @@ pub enum Fault {
     Status(u16, Vec<(String, String)>),
     /// Says nothing for this time, then does as it should.
     Late(Duration),
-    /// Says nothing before a fault of these times has come true, then does as it should.
+    /// Closes the connection before a fault of these times has come true, then does as it should.
     After(Times),
     /// The body ends early.
     Ends(Where, How),
