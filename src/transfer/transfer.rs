@@ -24,7 +24,7 @@ mod failing;
 
 use crate::format::nar::{self, content::ContentCheck};
 use crate::transfer::broken::{Broken, Part};
-use crate::transfer::budget::Budget;
+use crate::transfer::budget::{Budget, Room};
 use crate::transfer::decode::Decoder;
 use crate::transfer::fetch::Interrupted;
 use crate::transfer::input::Input;
@@ -36,7 +36,6 @@ use crate::transfer::work::{Wants, Work, Worked, work};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use tokio::sync::OwnedSemaphorePermit;
 
 /// A NAR being transferred.
 #[derive(Debug)]
@@ -67,7 +66,7 @@ pub struct Transfer {
     /// The last thing that was wrong.
     fault: Option<TransferError>,
     /// What the decoder holds of the memory budget.
-    memory: Option<OwnedSemaphorePermit>,
+    memory: Option<Room>,
 }
 
 /// What comes next.
@@ -260,8 +259,7 @@ impl Transfer {
             self.sent = Mark::start();
         }
         self.checked.clear();
-        // What is held is given back before more is waited for: two transfers could wait for each other.
-        (self.work, self.memory, self.is_mixed) = (Work::None, None, false);
+        (self.work, self.is_mixed) = (Work::None, false);
         let source = opened.source;
         let first = opened.first.clone().unwrap_or_default();
         self.input = Some(Input::of(opened));
@@ -274,11 +272,13 @@ impl Transfer {
 
     async fn check(&mut self, source: usize, first: &[u8]) -> Result<NarCheck, TransferError> {
         let codec = self.sources.codec(source).ok_or(TransferError::Undecodable)?;
-        let room = self.budget.room(codec, first).await.ok_or(TransferError::Withdrawn)?;
-        self.memory = Some(room.permit);
+        let room =
+            self.budget.room(codec, first, self.memory.take()).await.ok_or(TransferError::Withdrawn)?;
+        let window = room.decoder;
+        self.memory = Some(room);
         let Demand { nar_hash, nar_size, address } = self.demand;
         let limits = nar::Limits { nar_size, ..nar::Limits::default() };
-        let decoder = Decoder::new(codec, room.decoder).map_err(TransferFault::from)?;
+        let decoder = Decoder::new(codec, window).map_err(TransferFault::from)?;
         let content = address.as_ref().map(ContentCheck::of);
         Ok(NarCheck::new(decoder, *nar_hash.digest(), nar_size, &limits, content, self.sent.clone()))
     }

@@ -110,31 +110,3 @@ fn what_is_asked_ahead_is_bounded_and_in_nobodys_way() {
     let left = leaves.iter().find(|leaf| cache.times_asked(&path(leaf)) == 0).unwrap();
     assert_eq!(kept.get(&path(left)).unwrap().status, 200);
 }
-
-/// What asking ahead saves, by command: a client walks a chain of a hundred paths, one after another, over a cache that
-/// takes 20 ms. `cargo test --test it -- --ignored --nocapture a_walk_down_a_chain`
-#[test]
-#[ignore = "prints a figure"]
-fn a_walk_down_a_chain() {
-    for think in [Duration::ZERO, Duration::from_millis(20)] {
-        let mut took = Vec::new();
-        for prefetch in [false, true] {
-            let chain = Chain::new(100, Duration::from_millis(20));
-            let served = chain.serve(prefetch);
-            let mut kept = Kept::open(served.port()).unwrap();
-            let since = Instant::now();
-            let mut waited = 0;
-            for package in chain.packages.iter().rev() {
-                let asking = Instant::now();
-                assert_eq!(kept.get(&path(package)).unwrap().status, 200);
-                waited += usize::from(asking.elapsed() >= Duration::from_millis(15));
-                std::thread::sleep(think);
-            }
-            took.push((since.elapsed() - think * 100, waited));
-        }
-        println!(
-            "client that thinks for {think:?}: waits {:?} in {} of 100 without, {:?} in {} with",
-            took[0].0, took[0].1, took[1].0, took[1].1
-        );
-    }
-}
