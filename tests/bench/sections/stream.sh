@@ -2,12 +2,7 @@
 nar_mib=1024
 
 bench_stream() {
-  fixture stream-$nar_mib "a NAR of $nar_mib MiB" make_stream
-  local hash origin
-  hash=$(hash_parts "$fixture/path")
-  serve_files "$fixture/none"
-  origin=$port
-  stream_size=$(sed -n 's/^NarSize: //p' "$fixture/none/$hash.narinfo")
+  stream_origin
   start_ours stream <<TOML
 [signers.one]
 keys = ["$(<"$fixture/key.pub")"]
@@ -19,13 +14,26 @@ signatures = [{ at-least = 1, of = ["one"] }]
 TOML
   stream_ours="http://127.0.0.1:$port/$(curl -sf --max-time 15 "http://127.0.0.1:$port/$hash.narinfo" | sed -n 's/^URL: //p')"
   stream_ours_pid=$pid
+  compare_streams "NARs"
+}
+
+stream_origin() {
+  fixture stream-$nar_mib "a NAR of $nar_mib MiB" make_stream
+  hash=$(hash_parts "$fixture/path")
+  serve_files "$fixture/none"
+  origin=$port
+  stream_size=$(sed -n 's/^NarSize: //p' "$fixture/none/$hash.narinfo")
+  stream_url=$(sed -n 's/^URL: //p' "$fixture/none/$hash.narinfo")
+}
+
+compare_streams() { # WHAT
   serve_proxy "$origin"
-  stream_theirs="http://127.0.0.1:$port/$(sed -n 's/^URL: //p' "$fixture/none/$hash.narinfo")"
+  stream_theirs="http://127.0.0.1:$port/$stream_url"
   stream_theirs_pid=$pid
   # Into the page cache.
   cat "$fixture"/none/nar/* >/dev/null
   for streams in 1 4 16; do
-    compare measure_stream "NARs of $nar_mib MiB, $streams at once" "MB/s" ">= 0.85"
+    compare measure_stream "$1 of $nar_mib MiB, $streams at once" "MB/s" ">= 0.85"
     second "the same, processor time (s/GiB)" -
   done
   end_all
