@@ -11,6 +11,8 @@ pub(super) struct Budget {
     most_memory: u32,
     /// Threads' worth of decoding that may go on at once.
     pub(super) cpu: Arc<Semaphore>,
+    /// One for the relay, and one for each transfer.
+    shared: Arc<()>,
 }
 
 /// Leave for one decoder.
@@ -31,7 +33,13 @@ impl Budget {
             memory: Arc::new(Semaphore::new(most_memory as usize)),
             most_memory,
             cpu: Arc::new(Semaphore::new(threads)),
+            shared: Arc::default(),
         }
+    }
+
+    /// Whether one transfer alone is under way.
+    pub(super) fn is_for_one(&self) -> bool {
+        Arc::strong_count(&self.shared) <= 2
     }
 
     /// Waits for room for a decoder whose input begins with these bytes; what the transfer `held` for another one is used

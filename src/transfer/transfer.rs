@@ -3,9 +3,9 @@
 //!
 //! The socket is read here; decoding, hashing and parsing run on a blocking thread, a batch at a time, so that neither
 //! a slow client nor a slow source holds a thread. While a batch is being worked on the next is read. Where there is
-//! nothing to decode, what was read is hashed and parsed at once, in the task that read it: that takes some 0.2 ms,
-//! and another thread would have to be woken for it. The bytes that [`NarCheck`] withholds come last, when everything
-//! agrees and the verdict still holds.
+//! nothing to decode and other transfers are under way, what was read is hashed and parsed at once, in the task that
+//! read it: that takes some 0.2 ms, and another thread would have to be woken for it. The bytes that [`NarCheck`]
+//! withholds come last, when everything agrees and the verdict still holds.
 //!
 //! ```text
 //!           ┌─────────── the same file goes on where it stopped, the same check with it ──────────┐
@@ -194,7 +194,9 @@ impl Transfer {
             Some(input) => (Vec::new(), input.is_over() && input.is_empty()),
             None => (Vec::new(), false),
         };
-        if check.is_plain() {
+        // One alone is done sooner if it is hashed while the next is read and the last is written.
+        let is_alone = self.stands.is_some() && self.budget.is_for_one();
+        if check.is_plain() && !is_alone {
             return self.apply(work(check, batch, is_last)?);
         }
         let permit = Arc::clone(&self.budget.cpu).acquire_owned().await;

@@ -4,7 +4,12 @@
 //!
 //! Usage: bench-floor PORT ORIGIN-PORT. One request on each connection, until it is ended.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a tool of the benchmarks: what fails ends it")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a tool of the benchmarks: what fails ends it"
+)]
 
 use sha2::{Digest, Sha256};
 use std::io::{self, Read, Write};
