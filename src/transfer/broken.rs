@@ -15,7 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
 /// What one source gave of a NAR that went out: all from where the part before it ends.
 #[derive(Clone, Debug)]
-pub(super) struct Part {
+pub(super) struct Contribution {
     pub(super) cache: Arc<RemoteCache>,
     /// Where it ends, and the hash of all up to there.
     pub(super) end: Mark,
@@ -23,11 +23,11 @@ pub(super) struct Part {
 
 /// The NARs that were broken off lately.
 #[derive(Debug, Default)]
-pub(super) struct Broken(Mutex<HashMap<NarHash, (Instant, Vec<Part>)>>);
+pub(super) struct Broken(Mutex<HashMap<NarHash, (Instant, Vec<Contribution>)>>);
 
 impl Broken {
     /// Remembers that a NAR was broken off.
-    pub(super) fn add(&self, nar_hash: NarHash, parts: Vec<Part>) {
+    pub(super) fn add(&self, nar_hash: NarHash, parts: Vec<Contribution>) {
         let mut broken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
         broken.retain(|_, (since, _)| now.saturating_duration_since(*since) < BROKEN_FOR);
@@ -43,16 +43,27 @@ impl Broken {
     }
 
     /// The NAR is there, whole and right; gives the parts that had gone out.
-    pub(super) fn mend(&self, nar_hash: NarHash) -> Vec<Part> {
+    pub(super) fn mend(&self, nar_hash: NarHash) -> Vec<Contribution> {
         let mut broken = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         broken.remove(&nar_hash).map(|(_, parts)| parts).unwrap_or_default()
     }
 }
 
 /// Finds who gave the first of the parts that differ from the NAR in `file`, and leaves the file at its start.
-pub(super) async fn liar(file: &mut File, parts: &[Part]) -> io::Result<Option<Arc<RemoteCache>>> {
+///
+/// # Errors
+/// If the file cannot be read back; nobody is blamed then, and the file is not to be served.
+pub(super) async fn liar(file: &mut File, parts: &[Contribution]) -> io::Result<Option<Arc<RemoteCache>>> {
+    let found = first_that_differs(file, parts).await?;
+    file.rewind().await?;
+    Ok(found.map(|part| Arc::clone(&part.cache)))
+}
+
+async fn first_that_differs<'p>(
+    file: &mut File,
+    parts: &'p [Contribution],
+) -> io::Result<Option<&'p Contribution>> {
     let mut truth = Mark::start();
-    let mut found = None;
     let mut chunk = vec![0; CHUNK];
     for part in parts {
         while truth.position() < part.end.position() {
@@ -65,12 +76,10 @@ pub(super) async fn liar(file: &mut File, parts: &[Part]) -> io::Result<Option<A
             truth.pass(chunk.get(..read).unwrap_or_default());
         }
         if truth.digest() != part.end.digest() {
-            found = Some(Arc::clone(&part.cache));
-            break;
+            return Ok(Some(part));
         }
     }
-    file.rewind().await?;
-    Ok(found)
+    Ok(None)
 }
 
 /// How long a client may come back for the rest of a NAR that lied: Nix 2.34 retries for minutes.

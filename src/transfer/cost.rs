@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 /// What is still to be done.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Work {
+pub(super) struct Remaining {
     /// Bytes to be fetched.
     pub(super) file_size: u64,
     /// Bytes to be decoded to.
@@ -18,7 +18,7 @@ pub(super) struct Work {
 
 /// How long it is expected to take. Fetching and decoding go on at the same time, so the slower of them counts; on a
 /// busy machine decoding gets half of a core.
-pub(super) fn expected(pace: Pace, work: Work, now: Instant) -> Duration {
+pub(super) fn expected(pace: Pace, work: Remaining, now: Instant) -> Duration {
     let decoding = Duration::from_micros(work.nar_size / megabytes_a_second(work.codec));
     let decoding = if work.is_busy { decoding.saturating_mul(2) } else { decoding };
     pace.expected(work.file_size, now).max(decoding.saturating_add(pace.expected_first_byte(now)))
@@ -46,14 +46,14 @@ mod tests {
         Pace::default().delivered(megabytes_a_second * MB, Duration::from_secs(1), Instant::now())
     }
 
-    fn work(codec: Codec, file_size: u64) -> Work {
-        Work { file_size, nar_size: 400 * MB, codec, is_busy: false }
+    fn work(codec: Codec, file_size: u64) -> Remaining {
+        Remaining { file_size, nar_size: 400 * MB, codec, is_busy: false }
     }
 
     /// xz makes 400 MB 80 MB, zstd 100 MB.
     fn prefers_zstd(pace: Pace, is_busy: bool) -> bool {
         let now = Instant::now();
-        let of = |codec, size| expected(pace, Work { is_busy, ..work(codec, size) }, now);
+        let of = |codec, size| expected(pace, Remaining { is_busy, ..work(codec, size) }, now);
         of(Codec::Zstd, 100 * MB) < of(Codec::Xz, 80 * MB)
     }
 

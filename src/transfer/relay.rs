@@ -123,11 +123,14 @@ impl Relay {
                 streamed => streamed,
             }
         };
-        match fetched {
+        let served = match fetched {
             Ok(mut bytes) => {
-                self.mend(nar_hash, &mut bytes).await;
-                Some(bytes)
+                self.mend(nar_hash, &mut bytes).await.map(|()| bytes).map_err(TransferError::from)
             }
+            Err(error) => Err(error),
+        };
+        match served {
+            Ok(bytes) => Some(bytes),
             Err(TransferError::Interrupted(Interrupted::Spool(error))) => {
                 tracing::error!(in_directory = %self.spool, %error, "cannot spool a NAR, so it is not served");
                 None
@@ -153,18 +156,18 @@ impl Relay {
     }
 
     /// The whole NAR is there. If it was broken off before, it tells who lied then.
-    async fn mend(&self, nar_hash: NarHash, bytes: &mut NarBytes) {
-        let (NarBytes::Whole(_) | NarBytes::Spooled(_)) = bytes else { return };
+    ///
+    /// # Errors
+    /// If a spooled one cannot be read back: then it cannot be served either.
+    async fn mend(&self, nar_hash: NarHash, bytes: &mut NarBytes) -> Result<(), Interrupted> {
+        let (NarBytes::Whole(_) | NarBytes::Spooled(_)) = bytes else { return Ok(()) };
         let parts = self.broken.mend(nar_hash);
-        let NarBytes::Spooled(spooled) = bytes else { return };
-        match liar(&mut spooled.file, &parts).await {
-            Ok(None) => {}
-            Ok(Some(cache)) => {
-                tracing::warn!(cache = cache.name(), %nar_hash, "sent other bytes than the NAR has");
-                cache.mark_liar();
-            }
-            Err(error) => tracing::error!(in_directory = %self.spool, %error, "cannot read a spooled NAR"),
+        let NarBytes::Spooled(spooled) = bytes else { return Ok(()) };
+        if let Some(cache) = liar(&mut spooled.file, &parts).await.map_err(Interrupted::Spool)? {
+            tracing::warn!(cache = cache.name(), %nar_hash, "sent other bytes than the NAR has");
+            cache.mark_liar();
         }
+        Ok(())
     }
 
     /// Whether the bytes of a path that would certify itself do. A source that delivers other bytes than it

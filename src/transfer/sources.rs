@@ -5,7 +5,7 @@
 
 use crate::config::Patience;
 use crate::transfer::Codec;
-use crate::transfer::cost::{Work, expected};
+use crate::transfer::cost::{Remaining, expected};
 use crate::transfer::fetch::{Fetch, Interrupted, Terms, in_time};
 use crate::transfer::plan::{Failure, Plan};
 use crate::transfer::relay::Demand;
@@ -222,13 +222,13 @@ impl Sources {
         }
         let begun = self.resumed(source, begun);
         let (received, decoded) = begun.map_or((0, 0), |begun| (begun.received, begun.decoded));
-        let work = Work {
+        let remaining = Remaining {
             file_size: offer.file_size.unwrap_or(self.demand.nar_size).saturating_sub(received),
             nar_size: self.demand.nar_size.saturating_sub(decoded),
             codec: Codec::of(&offer.compression)?,
             is_busy: self.conditions.cpu.available_permits() == 0,
         };
-        Some(expected(cache.pace(), work, now))
+        Some(expected(cache.pace(), remaining, now))
     }
 
     /// The file that has begun, if a source has it: the same source, or one that claims the same compressed file. An

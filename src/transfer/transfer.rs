@@ -23,7 +23,7 @@
 mod failing;
 
 use crate::format::nar::{self, content::ContentCheck};
-use crate::transfer::broken::{Broken, Part};
+use crate::transfer::broken::{Broken, Contribution};
 use crate::transfer::budget::{Budget, Room};
 use crate::transfer::decode::Decoder;
 use crate::transfer::fetch::Interrupted;
@@ -56,7 +56,7 @@ pub struct Transfer {
     /// What was given out.
     sent: Mark,
     /// Who gave which part of it.
-    parts: Vec<Part>,
+    parts: Vec<Contribution>,
     /// How far any source has come.
     front: u64,
     /// Sources whose bytes were others than those given out.

@@ -1,7 +1,7 @@
 //! What becomes of a transfer when a source fails: who is to blame, and what may be gone on with.
 
 use super::{Transfer, TransferError};
-use crate::transfer::broken::Part;
+use crate::transfer::broken::Contribution;
 use crate::transfer::decode::DecodeError;
 use crate::transfer::fetch::Interrupted;
 use crate::transfer::plan::Failure;
@@ -104,7 +104,7 @@ impl Transfer {
             && self.parts.len() < MOST_PARTS
             && let Some(cache) = self.sources.cache(source).filter(|_| self.stands.is_some())
         {
-            self.parts.push(Part { cache: Arc::clone(cache), end: self.sent.clone() });
+            self.parts.push(Contribution { cache: Arc::clone(cache), end: self.sent.clone() });
         }
     }
 
