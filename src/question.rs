@@ -3,7 +3,7 @@
 use crate::clock;
 use crate::format::HashPart;
 use crate::transfer::Relay;
-use crate::trust::{Answer, Ballot, Settled};
+use crate::trust::{Answer, Ballot, Settled, Timestamp};
 use crate::upstream::{Known, Occasion, Said, Told, Upstreams};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -94,7 +94,7 @@ pub fn recollect(upstreams: &Upstreams, asked: HashPart, known: &[Known]) -> Bal
         match &known.said {
             Said::Claim(text) => match upstreams.read_back(known.cache, asked, text) {
                 Some(claim) if is_fresh => ballot.cast(known.cache, Answer::Claim(Box::new(claim))),
-                Some(claim) => ballot.recall(claim),
+                Some(claim) => ballot.recall(claim, heard(now, known.at)),
                 None => {}
             },
             Said::NotFound if is_fresh => ballot.cast(known.cache, Answer::NotFound),
@@ -102,6 +102,12 @@ pub fn recollect(upstreams: &Upstreams, asked: HashPart, known: &[Known]) -> Bal
         }
     }
     ballot
+}
+
+/// The time at which something was said, by the wall clock.
+fn heard(now: Instant, at: Instant) -> Timestamp {
+    let ago = i64::try_from(now.saturating_duration_since(at).as_secs()).unwrap_or(i64::MAX);
+    Timestamp::from_seconds(clock::now().seconds().saturating_sub(ago))
 }
 
 /// How long a verdict over these answers may be remembered: until the first of them has to be asked for again

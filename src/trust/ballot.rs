@@ -26,8 +26,8 @@ pub struct Ballot {
 #[derive(Clone, Debug)]
 struct Slot {
     said: Said,
-    /// The last claim that the ledger has of this cache: used while it is silent, for dissent alone.
-    before: Option<CheckedClaim>,
+    /// What it said before, the latest first: for dissent alone.
+    before: Vec<(Timestamp, CheckedClaim)>,
 }
 
 #[derive(Clone, Debug)]
@@ -75,7 +75,7 @@ pub enum Settled {
 impl Ballot {
     /// Opens the question for a path: every cache of the policy is pending.
     pub fn open(policy: Arc<Policy>, asked: HashPart) -> Self {
-        let slot = || Slot { said: Said::Nothing(Silence::Pending), before: None };
+        let slot = || Slot { said: Said::Nothing(Silence::Pending), before: Vec::new() };
         let slots = policy.cache_ids().map(|_| slot()).collect();
         Self { policy, asked, slots, content: Vec::new() }
     }
@@ -105,17 +105,20 @@ impl Ballot {
         }
     }
 
-    /// Recalls the last claim that the ledger has of a cache. It is checked again like any other, and is
-    /// looked at only while the cache gives no answer (design §3.6).
-    pub fn recall(&mut self, claim: Claim) {
+    /// Recalls a claim that a cache made before, `at` this time. It is checked again like any other. It never helps
+    /// to satisfy a rule: the last credible one of a cache that gives no answer makes dissent (design §3.6), and who
+    /// vouched in any has no voice for another core (design §3.5).
+    pub fn recall(&mut self, claim: Claim, at: Timestamp) {
         if !self.is_asked(&claim) {
             return;
         }
         let place = usize::from(claim.cache().0);
         let checked = CheckedClaim::check(claim, &self.policy, &self.checked());
-        if let Some(slot) = self.slots.get_mut(place) {
-            slot.before = Some(checked);
-        }
+        let Some(slot) = self.slots.get_mut(place) else { return };
+        // In an order of their own, whatever the order they came in.
+        slot.before.push((at, checked));
+        slot.before.sort_by(|(at, a), (than, b)| than.cmp(at).then_with(|| a.core.cmp(&b.core)));
+        slot.before.truncate(MOST_MEMORIES);
     }
 
     /// Whether the bytes of a path that would certify itself do so.
@@ -173,24 +176,22 @@ impl Ballot {
 
     fn judging<T>(&self, now: Timestamp, act: impl FnOnce(&Judge<'_>) -> T) -> T {
         let mut live = Vec::new();
-        let mut remembered = Vec::new();
+        let mut memories = Vec::new();
         let mut missing = Vec::new();
         for ((id, said), slot) in self.said().zip(&self.slots) {
             match said {
                 Ok(Some(claim)) => live.push(claim),
                 Ok(None) => {}
-                Err(_) => {
-                    missing.push(id);
-                    remembered.extend(&slot.before);
-                }
+                Err(_) => missing.push(id),
             }
+            memories.extend(slot.before.iter().map(|(_, claim)| claim));
         }
         act(&Judge {
             policy: &self.policy,
             asked: self.asked,
             now,
             live,
-            remembered,
+            memories,
             missing,
             content: &self.content,
         })
@@ -205,6 +206,10 @@ impl Ballot {
             Said::Claim(claim) => Some(&**claim),
             Said::NotFound | Said::Nothing(_) => None,
         });
-        said.chain(self.slots.iter().filter_map(|slot| slot.before.as_ref())).collect()
+        let before = self.slots.iter().flat_map(|slot| &slot.before);
+        said.chain(before.map(|(_, claim)| claim)).collect()
     }
 }
+
+/// Memories of one cache that are looked at, the latest: more than the ledger keeps of what is credible.
+const MOST_MEMORIES: usize = 64;

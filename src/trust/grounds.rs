@@ -4,7 +4,7 @@
 use crate::format::content_address::ContentAddress;
 use crate::format::narinfo::{Compression, Core};
 use crate::format::{Signature, StorePath};
-use crate::trust::judge::{Candidate, Judge, operator};
+use crate::trust::judge::{Candidate, Judge, Weighed, contradicted, operator};
 use crate::trust::policy::{Dissent, Role, Rule};
 use crate::trust::reason::{Reason, ReasonKind, Settling, Shortfall, Side};
 use crate::trust::tally::{Lack, Outcome, Support, settle};
@@ -95,12 +95,14 @@ impl<'a> Judge<'a> {
     /// Whether some answers of the missing caches would make the rule settle on a core that satisfies it.
     ///
     /// A missing cache helps a core most by claiming it with every signature that it may show; what it said
-    /// before is then superseded. So each core, and one that nobody has claimed yet, is tried with that.
+    /// before is then superseded. So each core that is claimed, each that was, and one that nobody has claimed is
+    /// tried with that: they differ in who has no voice for them.
     pub(super) fn could_lift<'c>(
         &self,
         rule: &Rule,
         name: &str,
         candidates: impl Iterator<Item = &'c Candidate<'a>>,
+        weighed: &[Weighed<'a>],
     ) -> bool
     where
         'a: 'c,
@@ -109,19 +111,28 @@ impl<'a> Judge<'a> {
             return false;
         }
         let extra = self.most_from_missing(rule, name);
-        let mut supports: Vec<Support> = candidates
-            .filter(|c| c.claims.iter().any(|w| w.live))
-            .map(|c| Support { shown: c.support.live, ..c.support.clone() })
-            .collect();
-        supports.push(Support::default());
-        (0..supports.len()).any(|index| {
+        let (mut cores, mut supports) = (Vec::new(), Vec::new());
+        for candidate in candidates.filter(|c| c.claims.iter().any(Weighed::is_live)) {
+            supports.push(Support { shown: candidate.support.live, ..candidate.support.clone() });
+            cores.push(Some(candidate.core));
+        }
+        let claimed = cores.len();
+        for memory in weighed.iter().filter(|w| !w.is_live() && w.claim.core.store_path.name() == name) {
+            if !cores.contains(&Some(&memory.claim.core)) {
+                cores.push(Some(&memory.claim.core));
+            }
+        }
+        cores.push(None);
+        cores.iter().enumerate().any(|(index, core)| {
             let mut tried = supports.clone();
-            if index.saturating_add(1) < supports.len() {
-                tried.pop();
+            let index = index.min(claimed);
+            if index == claimed {
+                tried.push(Support::default());
             }
             let Some(support) = tried.get_mut(index) else { return false };
             support.live = support.live.union(extra.live);
             support.shown = support.shown.union(extra.live);
+            support.void = contradicted(self.policy, weighed, *core);
             support.operators.extend(&extra.operators);
             settle(self.policy, rule, &tried) == Outcome::Chosen(index)
         })
@@ -129,9 +140,9 @@ impl<'a> Judge<'a> {
 
     /// Whether the missing caches alone could bring a core of this name that satisfies the rule, or one that
     /// certifies itself.
-    pub(super) fn could_bring(&self, rule: &Rule, name: &str) -> bool {
+    pub(super) fn could_bring(&self, rule: &Rule, name: &str, weighed: &[Weighed<'a>]) -> bool {
         !self.missing.is_empty()
-            && (rule.verify_content_addressed || self.could_lift(rule, name, iter::empty()))
+            && (rule.verify_content_addressed || self.could_lift(rule, name, iter::empty(), weighed))
     }
 
     /// The most support that the missing caches could give to one core of this name.
@@ -159,7 +170,22 @@ impl<'a> Judge<'a> {
         }
     }
 
-    pub(super) fn shortfalls(&self, rule: &Rule, support: &Support, lacks: &[Lack]) -> Vec<Shortfall> {
+    /// By how much one core falls short, and whether it does because signers contradict themselves.
+    pub(super) fn short(&self, rule: &Rule, candidate: &Candidate<'a>, lacks: &[Lack]) -> ReasonKind {
+        let support = &candidate.support;
+        let shortfalls = self.shortfalls(rule, support, lacks);
+        let void = support.live.intersection(support.void).intersection(rule.voters());
+        if void.is_empty() {
+            return ReasonKind::Short(shortfalls);
+        }
+        ReasonKind::Contradiction {
+            signers: self.signer_names(void),
+            nar_hash: candidate.core.nar_hash,
+            shortfalls,
+        }
+    }
+
+    fn shortfalls(&self, rule: &Rule, support: &Support, lacks: &[Lack]) -> Vec<Shortfall> {
         let name = |lack: &Lack| match lack {
             Lack::Voices { clause, found } => {
                 let clause = rule.clauses.get(*clause)?;
@@ -167,7 +193,8 @@ impl<'a> Judge<'a> {
                     needed: u32::from(clause.at_least.get()),
                     found: *found,
                     of: self.signer_names(clause.of),
-                    vouching: self.signer_names(support.live.intersection(clause.of)),
+                    vouching: self
+                        .signer_names(support.live.difference(support.void).intersection(clause.of)),
                 })
             }
             Lack::Operators => {
@@ -185,9 +212,14 @@ impl<'a> Judge<'a> {
             Dissent::Outvote => Settling::Outvote,
             Dissent::Prefer(_) => Settling::Prefer,
         };
+        let names = |candidate: &Candidate<'a>, live| {
+            let claims = candidate.claims.iter().filter(|w| w.is_live() == live);
+            self.cache_names(&claims.map(|w| w.claim.cache).collect::<Vec<_>>())
+        };
         let side = |candidate: &Candidate<'a>| Side {
             nar_hash: candidate.core.nar_hash,
-            caches: self.cache_names(&candidate.claims.iter().map(|w| w.claim.cache).collect::<Vec<_>>()),
+            caches: names(candidate, true),
+            before: names(candidate, false),
             signers: self.signer_names(candidate.support.shown),
         };
         ReasonKind::Dissent { settled_by, sides: candidates.iter().map(side).collect() }

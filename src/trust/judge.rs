@@ -21,8 +21,8 @@ pub(super) struct Judge<'a> {
     pub(super) now: Timestamp,
     /// Claims of caches that answered.
     pub(super) live: Vec<&'a CheckedClaim>,
-    /// Last claims of caches that gave no answer.
-    pub(super) remembered: Vec<&'a CheckedClaim>,
+    /// Claims from before, cache by cache, of each the latest first.
+    pub(super) memories: Vec<&'a CheckedClaim>,
     /// Caches that gave no answer.
     pub(super) missing: Vec<CacheId>,
     /// Bytes that were fetched and checked.
@@ -61,9 +61,26 @@ impl From<Verdict> for Judged {
 pub(super) struct Weighed<'a> {
     pub(super) claim: &'a CheckedClaim,
     pub(super) counting: SignerSet,
-    pub(super) live: bool,
+    pub(super) standing: Standing,
     pub(super) rule: RuleId,
     pub(super) credible: bool,
+}
+
+impl Weighed<'_> {
+    pub(super) fn is_live(&self) -> bool {
+        self.standing == Standing::Live
+    }
+}
+
+/// What a claim may do. Only what is said now supports a core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It is said now.
+    Live,
+    /// The last credible claim of a cache that is silent now (design §3.6); its answer would take its place.
+    Last,
+    /// It was said before: who vouched for it has no voice for another core.
+    Past,
 }
 
 /// One core among credible claims.
@@ -80,10 +97,9 @@ impl<'a> Judge<'a> {
         let mut pin_open = false;
         for (exception, rule) in self.pins() {
             let Subject::Pinned { path, nar_hash } = &exception.subject else { continue };
-            let of_pin =
-                |w: &Weighed<'_>| w.claim.core.store_path == *path && w.claim.core.nar_hash == *nar_hash;
-            let weighed: Vec<_> = self.weighed(Some(exception.rule)).into_iter().filter(of_pin).collect();
-            if !weighed.iter().any(|w| w.live) && !self.could_bring(rule, path.name()) {
+            let of_pin = |core: &Core| core.store_path == *path && core.nar_hash == *nar_hash;
+            let weighed = self.weighed(Some(exception.rule), of_pin);
+            if !weighed.iter().any(Weighed::is_live) && !self.could_bring(rule, path.name(), &weighed) {
                 continue;
             }
             pin_open |= !self.missing.is_empty();
@@ -97,7 +113,7 @@ impl<'a> Judge<'a> {
                 Verdict::Absent | Verdict::Refuse(_) => {}
             }
         }
-        let judged = Judged { pin_open, ..self.judge_claims(&self.weighed(None)) };
+        let judged = Judged { pin_open, ..self.judge_claims(&self.weighed(None, |_| true)) };
         match (&judged.verdict, deferred) {
             (Verdict::Endorse(_), _) | (_, None) => judged,
             // What the pin waits for is told, whatever noise makes of the rest.
@@ -117,17 +133,29 @@ impl<'a> Judge<'a> {
         self.policy.exceptions().iter().filter(pinned).filter_map(|e| Some((e, self.policy.rule(e.rule)?)))
     }
 
-    /// Every claim with its weight; `forced` is the rule of a pinned exception.
-    pub(super) fn weighed(&self, forced: Option<RuleId>) -> Vec<Weighed<'a>> {
-        let live = self.live.iter().map(|&claim| (claim, true));
-        let all = live.chain(self.remembered.iter().map(|&claim| (claim, false)));
-        let weigh = |(claim, live): (&'a CheckedClaim, bool)| {
+    /// Every claim about a core that is asked for, with its weight. `forced` is the rule of a pinned exception.
+    pub(super) fn weighed(
+        &self,
+        forced: Option<RuleId>,
+        is_asked: impl Fn(&Core) -> bool,
+    ) -> Vec<Weighed<'a>> {
+        let weigh = |&claim: &&'a CheckedClaim, standing| {
             let rule = forced.unwrap_or_else(|| self.policy.rule_for(claim.core.store_path.name(), self.now));
             let counting = claim.counting(self.policy, self.now);
             let credible = self.policy.rule(rule).is_some_and(|r| r.named().meets(counting));
-            Weighed { claim, counting, live, rule, credible }
+            Weighed { claim, counting, standing, rule, credible }
         };
-        all.map(weigh).collect()
+        let asked = |claim: &&&CheckedClaim| is_asked(&claim.core);
+        let live: Vec<_> = self.live.iter().filter(asked).map(|claim| weigh(claim, Standing::Live)).collect();
+        let before = self.memories.iter().filter(asked).map(|claim| weigh(claim, Standing::Past));
+        let mut silent = self.missing.clone();
+        let stand = |memory: Weighed<'a>| {
+            let of_silent = silent.iter().position(|&cache| memory.credible && cache == memory.claim.cache);
+            let last = of_silent.map(|place| silent.swap_remove(place));
+            Weighed { standing: last.map_or(Standing::Past, |_| Standing::Last), ..memory }
+        };
+        let before: Vec<_> = before.map(stand).collect();
+        live.into_iter().chain(before).collect()
     }
 
     /// The verdict on these claims. An answer takes the place of what its cache said before, so what is
@@ -135,11 +163,15 @@ impl<'a> Judge<'a> {
     fn judge_claims(&self, weighed: &[Weighed<'a>]) -> Judged {
         let judged = self.judge_shown(weighed);
         let Verdict::Refuse(reason) = &judged.verdict else { return judged };
-        if reason.kind == ReasonKind::NoSource || weighed.iter().all(|w| w.live) {
+        if reason.kind == ReasonKind::NoSource || weighed.iter().all(|w| w.standing != Standing::Last) {
             return judged;
         }
-        let live: Vec<Weighed<'a>> = weighed.iter().filter(|w| w.live).copied().collect();
-        let stands = match self.judge_shown(&live).verdict {
+        let superseded = |w: &Weighed<'a>| match w.standing {
+            Standing::Last => Weighed { standing: Standing::Past, ..*w },
+            Standing::Live | Standing::Past => *w,
+        };
+        let left: Vec<Weighed<'a>> = weighed.iter().map(superseded).collect();
+        let stands = match self.judge_shown(&left).verdict {
             Verdict::Refuse(reason) => reason.kind != ReasonKind::NoSource,
             Verdict::Absent | Verdict::Endorse(_) | Verdict::Defer(_) => false,
         };
@@ -147,8 +179,12 @@ impl<'a> Judge<'a> {
     }
 
     fn judge_shown(&self, weighed: &[Weighed<'a>]) -> Judged {
-        let candidates = candidates(self.policy, weighed.iter().filter(|w| w.credible).copied());
-        let candidates = match self.with_one_name(candidates) {
+        let shown = |w: &&Weighed<'a>| w.credible && w.standing != Standing::Past;
+        let mut candidates = candidates(self.policy, weighed.iter().filter(shown).copied());
+        for candidate in &mut candidates {
+            candidate.support.void = contradicted(self.policy, weighed, Some(candidate.core));
+        }
+        let candidates = match self.with_one_name(candidates, weighed) {
             Ok(candidates) => candidates,
             Err(verdict) => return (*verdict).into(),
         };
@@ -166,12 +202,12 @@ impl<'a> Judge<'a> {
                 if let Some(judged) = self.by_content(weighed, Some(first.core)) {
                     return judged;
                 }
-                ReasonKind::Short(self.shortfalls(rule, &first.support, &lacks))
+                self.short(rule, first, &lacks)
             }
             Outcome::Dissent => self.dissent(rule, &candidates),
         };
         let reason = self.reason(Some(first.core.store_path.name()), Some(rule), kind);
-        if self.could_lift(rule, first.core.store_path.name(), candidates.iter()) {
+        if self.could_lift(rule, first.core.store_path.name(), candidates.iter(), weighed) {
             Verdict::Defer(reason).into()
         } else {
             Verdict::Refuse(reason).into()
@@ -184,7 +220,11 @@ impl<'a> Judge<'a> {
 
     /// Design §3.4: beside a name that an unlimited signer gives now, other names that only limited signers
     /// vouch for are noise; names that still differ are refused.
-    fn with_one_name(&self, candidates: Vec<Candidate<'a>>) -> Result<Vec<Candidate<'a>>, Box<Verdict>> {
+    fn with_one_name(
+        &self,
+        candidates: Vec<Candidate<'a>>,
+        weighed: &[Weighed<'a>],
+    ) -> Result<Vec<Candidate<'a>>, Box<Verdict>> {
         if names(&candidates).len() <= 1 {
             return Ok(candidates);
         }
@@ -201,7 +241,8 @@ impl<'a> Judge<'a> {
         if names_left.len() <= 1 {
             return Ok(left);
         }
-        let liftable = firm.is_empty() && names_left.iter().any(|name| self.could_prevail(name, &left));
+        let liftable =
+            firm.is_empty() && names_left.iter().any(|name| self.could_prevail(name, &left, weighed));
         let kind = ReasonKind::Names(names_left.iter().map(|&n| n.into()).collect());
         let reason = self.reason(None, None, kind);
         Err(Box::new(if liftable { Verdict::Defer(reason) } else { Verdict::Refuse(reason) }))
@@ -211,14 +252,23 @@ impl<'a> Judge<'a> {
         vouching.intersection(rule.named()).iter().any(|id| self.policy.is_unlimited(id))
     }
 
-    /// Whether the missing caches could show an unlimited signer for this name, and all that it then needs.
-    fn could_prevail(&self, name: &str, candidates: &[Candidate<'a>]) -> bool {
+    /// Whether the missing caches could show an unlimited signer for this name, and all that it then needs: where a
+    /// path of the name certifies itself, nothing more.
+    fn could_prevail(&self, name: &str, candidates: &[Candidate<'a>], weighed: &[Weighed<'a>]) -> bool {
         let of_name = |c: &&Candidate<'a>| c.core.store_path.name() == name;
         let own = || candidates.iter().filter(of_name);
         own().next().and_then(|c| self.rule_of(c)).is_some_and(|rule| {
+            let mut live = weighed.iter().filter(|w| w.is_live() && w.claim.core.store_path.name() == name);
             self.has_unlimited(rule, self.most_from_missing(rule, name).live)
-                && self.could_lift(rule, name, own())
+                && (self.could_lift(rule, name, own(), weighed) || live.any(|w| self.certifies(w, rule)))
         })
+    }
+
+    /// Whether the claim's content address makes its path, if its bytes agree.
+    fn certifies(&self, w: &Weighed<'a>, rule: &Rule) -> bool {
+        let address = w.claim.hints.content_address.as_ref();
+        rule.verify_content_addressed
+            && address.is_some_and(|a| a.certifies(self.policy.store_dir(), &w.claim.core))
     }
 
     /// A core that satisfies its rule: endorsed, if the caches that must answer did and a source has it.
@@ -245,7 +295,7 @@ impl<'a> Judge<'a> {
         if let Some(judged) = self.by_content(weighed, None) {
             return judged;
         }
-        let noise: Vec<&Weighed<'a>> = weighed.iter().filter(|w| w.live).collect();
+        let noise: Vec<&Weighed<'a>> = weighed.iter().filter(|w| w.is_live()).collect();
         let Some(first) = noise.first() else {
             let reason = || self.reason(None, None, ReasonKind::NoClaim);
             return if self.missing.is_empty() { Verdict::Absent } else { Verdict::Defer(reason()) }.into();
@@ -257,7 +307,8 @@ impl<'a> Judge<'a> {
         };
         let reason = self.reason(Some(first.claim.core.store_path.name()), Some(rule), kind);
         let could = noise.iter().any(|w| {
-            self.policy.rule(w.rule).is_some_and(|r| self.could_bring(r, w.claim.core.store_path.name()))
+            let name = w.claim.core.store_path.name();
+            self.policy.rule(w.rule).is_some_and(|rule| self.could_bring(rule, name, weighed))
         });
         if could { Verdict::Defer(reason) } else { Verdict::Refuse(reason) }.into()
     }
@@ -266,17 +317,14 @@ impl<'a> Judge<'a> {
     /// `None` where nothing certifies itself.
     fn by_content(&self, weighed: &[Weighed<'a>], only: Option<&Arc<Core>>) -> Option<Judged> {
         let mut certified: Vec<(&Arc<Core>, &ContentAddress, &Rule)> = Vec::new();
-        for w in weighed.iter().filter(|w| w.live && only.is_none_or(|core| *core == w.claim.core)) {
+        for w in weighed.iter().filter(|w| w.is_live() && only.is_none_or(|core| *core == w.claim.core)) {
             let (Some(address), Some(rule)) = (&w.claim.hints.content_address, self.policy.rule(w.rule))
             else {
                 continue;
             };
             let is_known =
                 certified.iter().any(|(core, known, _)| **core == w.claim.core && *known == address);
-            if rule.verify_content_addressed
-                && !is_known
-                && address.certifies(self.policy.store_dir(), &w.claim.core)
-            {
+            if !is_known && self.certifies(w, rule) {
                 certified.push((&w.claim.core, address, rule));
             }
         }
@@ -324,9 +372,9 @@ impl<'a> Judge<'a> {
     /// What observe mode serves: the core of the best-priority cache whose claim one allowed signature, or
     /// its own content address, admits.
     pub(super) fn admitted(&self) -> Option<Endorsed> {
-        let weighed = self.weighed(None);
+        let weighed = self.weighed(None, |_| true);
         let mut admitted: Vec<&Weighed<'a>> =
-            weighed.iter().filter(|w| w.live && !w.counting.is_empty()).collect();
+            weighed.iter().filter(|w| w.is_live() && !w.counting.is_empty()).collect();
         admitted.sort_by_key(|w| self.policy.cache(w.claim.cache).map(|c| (c.priority, w.claim.cache)));
         let by_signature = admitted.iter().find_map(|w| {
             let rule = self.policy.rule(w.rule)?;
@@ -356,13 +404,22 @@ pub(super) fn candidates<'a>(
         });
         let Some(candidate) = candidates.get_mut(index) else { continue };
         candidate.support.shown = candidate.support.shown.union(w.counting);
-        if w.live {
+        if w.is_live() {
             candidate.support.live = candidate.support.live.union(w.counting);
             candidate.support.operators.extend(operator(policy, w.claim.cache));
         }
         candidate.claims.push(w);
     }
     candidates
+}
+
+/// The signers that vouched before for another core than this one, and those of one voice with them: their word for
+/// this one has no voice, since a signer with two cores is dissent with itself (design §3.5).
+pub(super) fn contradicted(policy: &Policy, weighed: &[Weighed<'_>], core: Option<&Arc<Core>>) -> SignerSet {
+    let of_another = weighed.iter().filter(|w| !w.is_live() && Some(&w.claim.core) != core);
+    let before = of_another.fold(SignerSet::EMPTY, |set, w| set.union(w.counting));
+    let roots = before.iter().fold(SignerSet::EMPTY, |set, id| set.union(policy.roots(id)));
+    policy.signer_ids().filter(|&id| policy.roots(id).meets(roots)).collect()
 }
 
 /// The operator behind a cache, if its word counts towards `operators`.

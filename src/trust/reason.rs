@@ -35,6 +35,15 @@ pub enum ReasonKind {
     },
     /// The claims agree and are not enough.
     Short(Vec<Shortfall>),
+    /// The claims agree, and are not enough without signers that vouched for another core of the path before.
+    Contradiction {
+        /// Those signers.
+        signers: Vec<Box<str>>,
+        /// The NarHash that is claimed now.
+        nar_hash: NarHash,
+        /// By how much the others fall short.
+        shortfalls: Vec<Shortfall>,
+    },
     /// Credible claims differ.
     Dissent {
         /// How the rule settles dissent.
@@ -93,6 +102,8 @@ pub struct Side {
     pub nar_hash: NarHash,
     /// The caches that claim it credibly.
     pub caches: Vec<Box<str>>,
+    /// Caches whose last credible claim it is, and which are silent now.
+    pub before: Vec<Box<str>>,
     /// The signers that vouch for it.
     pub signers: Vec<Box<str>>,
 }
@@ -106,6 +117,7 @@ impl Reason {
             ReasonKind::Short(_) => 21,
             ReasonKind::Dissent { .. } => 30,
             ReasonKind::Names(_) => 31,
+            ReasonKind::Contradiction { .. } => 32,
             ReasonKind::MustAnswer(_) => 40,
             ReasonKind::BytesUnchecked => 41,
             ReasonKind::NoSource => 50,
@@ -120,6 +132,7 @@ impl Reason {
             ReasonKind::Short(_) => "shortfall",
             ReasonKind::Dissent { .. } => "dissent",
             ReasonKind::Names(_) => "names-differ",
+            ReasonKind::Contradiction { .. } => "contradiction",
             ReasonKind::MustAnswer(_) => "must-answer",
             ReasonKind::BytesUnchecked => "bytes-unchecked",
             ReasonKind::NoSource => "no-source",
@@ -157,6 +170,9 @@ impl Reason {
                 let hash = sides.first().map(|s| s.nar_hash.to_string()).unwrap_or_default();
                 except(format!("core = {{ path = \"{}\", nar-hash = \"{hash}\" }}", self.path))
             }
+            ReasonKind::Contradiction { nar_hash, .. } => {
+                except(format!("core = {{ path = \"{}\", nar-hash = \"{nar_hash}\" }}", self.path))
+            }
             ReasonKind::Names(_) => {
                 "`may-vouch-for` of the signer that should not vouch for this package".to_owned()
             }
@@ -187,14 +203,14 @@ impl fmt::Display for ReasonKind {
             Self::NotCredible { needed, caches } => {
                 write!(f, "no counting signature of {} on what {} claims", list(needed), list(caches))
             }
-            Self::Short(shortfalls) => {
-                for (index, shortfall) in shortfalls.iter().enumerate() {
-                    if index > 0 {
-                        f.write_str("; ")?;
-                    }
-                    shortfall.fmt(f)?;
-                }
-                Ok(())
+            Self::Short(shortfalls) => each(f, shortfalls),
+            Self::Contradiction { signers, nar_hash, shortfalls } => {
+                write!(
+                    f,
+                    "{} vouched for another core before, and now for {nar_hash}; without: ",
+                    list(signers)
+                )?;
+                each(f, shortfalls)
             }
             Self::Dissent { settled_by, sides } => {
                 f.write_str(match settled_by {
@@ -206,13 +222,7 @@ impl fmt::Display for ReasonKind {
                     if index > 0 {
                         f.write_str(" against ")?;
                     }
-                    write!(
-                        f,
-                        "{} by {} (signed by {})",
-                        side.nar_hash,
-                        list(&side.caches),
-                        list(&side.signers)
-                    )?;
+                    side.fmt(f)?;
                 }
                 Ok(())
             }
@@ -225,6 +235,18 @@ impl fmt::Display for ReasonKind {
                 f.write_str("no source offers its bytes in a form that can be fetched and decoded")
             }
         }
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} by ", self.nar_hash)?;
+        match (self.caches.as_slice(), self.before.as_slice()) {
+            (now, []) => f.write_str(&list(now))?,
+            ([], before) => write!(f, "{} before", list(before))?,
+            (now, before) => write!(f, "{}, before by {}", list(now), list(before))?,
+        }
+        write!(f, " (signed by {})", list(&self.signers))
     }
 }
 
@@ -241,6 +263,16 @@ impl fmt::Display for Shortfall {
             }
         }
     }
+}
+
+fn each(f: &mut fmt::Formatter<'_>, shortfalls: &[Shortfall]) -> fmt::Result {
+    for (index, shortfall) in shortfalls.iter().enumerate() {
+        if index > 0 {
+            f.write_str("; ")?;
+        }
+        fmt::Display::fmt(shortfall, f)?;
+    }
+    Ok(())
 }
 
 fn list(names: &[Box<str>]) -> String {

@@ -14,6 +14,8 @@ pub(super) struct Support {
     pub(super) live: SignerSet,
     /// The same, and in the last claims of caches that are silent now: those make dissent, never support.
     pub(super) shown: SignerSet,
+    /// Signers whose word for it has no voice, since they vouched for another core before.
+    pub(super) void: SignerSet,
     /// The operators of the credible claims given now, as far as they count.
     pub(super) operators: BTreeSet<OperatorId>,
 }
@@ -64,7 +66,8 @@ pub(super) fn settle(policy: &Policy, rule: &Rule, supports: &[Support]) -> Outc
 fn lacks(policy: &Policy, rule: &Rule, support: &Support, void: SignerSet) -> Vec<Lack> {
     let mut lacks = Vec::new();
     for (clause, needs) in rule.clauses.iter().enumerate() {
-        let found = policy.voices(support.live.intersection(needs.of).difference(void));
+        let counting = support.live.difference(support.void).difference(void);
+        let found = policy.voices(counting.intersection(needs.of));
         if found < u32::from(needs.at_least.get()) {
             lacks.push(Lack::Voices { clause, found });
         }
@@ -83,7 +86,8 @@ fn lacks(policy: &Policy, rule: &Rule, support: &Support, void: SignerSet) -> Ve
 fn outvoting(policy: &Policy, rule: &Rule, supports: &[Support]) -> Option<(usize, SignerSet)> {
     let voters = rule.voters();
     (0..supports.len()).find_map(|index| {
-        let own = supports.get(index)?.live.intersection(voters);
+        let support = supports.get(index)?;
+        let own = support.live.difference(support.void).intersection(voters);
         let against = others(supports, index).intersection(voters);
         let roots = against.iter().fold(SignerSet::EMPTY, |set, id| set.union(policy.roots(id)));
         let void: SignerSet = own.iter().filter(|&id| policy.roots(id).meets(roots)).collect();
@@ -91,14 +95,15 @@ fn outvoting(policy: &Policy, rule: &Rule, supports: &[Support]) -> Option<(usiz
     })
 }
 
-/// The core of the first listed signer that vouches for exactly one, and the signers that vouch for that
+/// The core of the first listed signer that vouches for exactly one and vouched for no other before, and the signers that vouch for that
 /// core and another: their word is no support for either.
 fn preferred(list: &[SignerId], supports: &[Support]) -> Option<(usize, SignerSet)> {
     list.iter().find_map(|&signer| {
         let mut vouched =
             (0..supports.len()).filter(|&i| supports.get(i).is_some_and(|s| s.shown.contains(signer)));
         let index = vouched.next()?;
-        vouched.next().is_none().then(|| (index, others(supports, index)))
+        let is_one = vouched.next().is_none() && !supports.get(index)?.void.contains(signer);
+        is_one.then(|| (index, others(supports, index)))
     })
 }
 

@@ -159,6 +159,7 @@ fn has_credible_claim(reason: &Reason) -> bool {
     match reason.kind {
         ReasonKind::NoClaim | ReasonKind::NotCredible { .. } => false,
         ReasonKind::Short(_)
+        | ReasonKind::Contradiction { .. }
         | ReasonKind::Dissent { .. }
         | ReasonKind::Names(_)
         | ReasonKind::MustAnswer(_)

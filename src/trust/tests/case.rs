@@ -60,7 +60,7 @@ impl Case {
     pub(super) fn pending(self, caches: &str) -> Self {
         caches.split_whitespace().fold(self, |case, cache| case.say(cache, Said::Nothing(Silence::Pending)))
     }
-    /// The ledger's last claim of the cache.
+    /// A claim of the cache from before; of several the last is the latest.
     pub(super) fn remembering(mut self, cache: &str, sheet: Sheet) -> Self {
         self.before.push((self.lab.cache_id(cache), sheet));
         self
@@ -83,8 +83,9 @@ impl Case {
         let mut ballot = Ballot::open(Arc::clone(&self.policy), asked);
         for &index in order {
             let Some(said) = self.said.get(index) else {
-                let (cache, sheet) = &self.before[index - self.said.len()];
-                ballot.recall(sheet.claim(*cache, asked).unwrap());
+                let age = index - self.said.len();
+                let (cache, sheet) = &self.before[age];
+                ballot.recall(sheet.claim(*cache, asked).unwrap(), seconds(NOW - 100 + age as i64));
                 continue;
             };
             let cache = CacheId(u16::try_from(index).unwrap());

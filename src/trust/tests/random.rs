@@ -113,7 +113,8 @@ pub(super) struct World {
     pub(super) laws: Vec<Law>,
     pub(super) exceptions: Vec<Except>,
     pub(super) replies: Vec<Reply>,
-    pub(super) memories: Vec<Option<Word>>,
+    /// What each cache said before, the latest first.
+    pub(super) memories: Vec<Vec<Word>>,
     pub(super) content: Content,
     /// The name of each of the three cores.
     pub(super) names: [usize; 3],
@@ -197,8 +198,8 @@ impl World {
         for &index in order {
             let cache = CacheId((index % 4) as u16);
             if index >= 4 {
-                if let Some(word) = &self.memories[index % 4] {
-                    ballot.recall(claim(cache, word));
+                for (age, word) in self.memories[index % 4].iter().enumerate() {
+                    ballot.recall(claim(cache, word), Timestamp::from_seconds(-(age as i64)));
                 }
                 continue;
             }
@@ -361,7 +362,8 @@ pub(super) fn world() -> impl Strategy<Value = World> {
     let content = prop_oneof![4 => Just(Content::None), 1 => Just(Content::Bound), 1 => Just(Content::Flat)];
     let names = prop_oneof![3 => Just([0, 0, 1]), 1 => Just([0, 0, 0]), 1 => Just([0, 1, 1])];
     let exceptions = prop_oneof![2 => Just(Vec::new()), 1 => prop::collection::vec(except(), 1..3)];
-    let memory = prop_oneof![1 => Just(None), 1 => word().prop_map(Some)];
+    let memory = prop_oneof![2 => Just(0), 2 => Just(1), 1 => Just(2)]
+        .prop_flat_map(|n| prop::collection::vec(word(), n));
     let said = (prop::collection::vec(reply(), 4), prop::collection::vec(memory, 4));
     let policy = (parties, prop::collection::vec(shop(), 4), prop::collection::vec(law(), 2), exceptions);
     let bytes = prop::option::of(prop::option::of(0_usize..3));

@@ -167,11 +167,10 @@ impl View<'_> {
 
     fn judge(&self, answers: &[Option<Claim>], missing: &[usize], asked: &mut Mask) -> Says {
         let world = self.world;
-        let memories = missing.iter().filter_map(|&i| Some((i, world.memories[i].as_ref()?)));
-        let memories: Vec<Claim> = memories.map(|(i, word)| claim(world, i, word, false)).collect();
         let live: Vec<Claim> = answers.iter().flatten().filter(|c| self.sees(c.core)).cloned().collect();
         let mut all = live.clone();
-        all.extend(memories.into_iter().filter(|c| self.sees(c.core)));
+        let last = |&cache: &usize| self.memories(cache).find(|c| self.is_credible(c));
+        all.extend(missing.iter().filter_map(last));
         match self.found(&all, missing, answers) {
             Found::Endorsed(core) => return Says::Endorse(core),
             Found::NoSource => return Says::Refuse,
@@ -200,6 +199,20 @@ impl View<'_> {
             }
         }
         if self.some_completion_satisfies(answers, missing, &names) { Says::Defer } else { Says::Refuse }
+    }
+
+    /// What each cache said before, the latest first, as far as this view looks at it.
+    fn memories(&self, cache: usize) -> impl Iterator<Item = Claim> {
+        let known = self.world.memories[cache].iter().map(move |word| claim(self.world, cache, word, false));
+        known.filter(|c| self.sees(c.core))
+    }
+
+    /// The signers that vouched for another core before, and who shares a root with them: they have no voice for
+    /// this one (§3.5).
+    fn void(&self, core: usize) -> Mask {
+        let past = (0..4).flat_map(|cache| self.memories(cache));
+        let before = past.filter(|c| c.core != core).fold(0, |set, c| set | c.vouching);
+        signers_where(|s| bits(before).any(|t| roots(self.world, s) & roots(self.world, t) != 0))
     }
 
     /// What the claims come to by §3.3 to §3.7.
@@ -252,7 +265,7 @@ impl View<'_> {
         let pooled = |is: &dyn Fn(&Claim) -> bool| {
             credible.iter().filter(|c| is(c)).fold(0, |set, c| set | c.vouching)
         };
-        let own = |core| pooled(&|c| c.live && c.core == core);
+        let own = |core| pooled(&|c| c.live && c.core == core) & !self.void(core);
         let others = |core| pooled(&|c| c.core != core);
         let satisfies = |core, void: Mask| {
             let operators: BTreeSet<u16> = credible
@@ -280,7 +293,10 @@ impl View<'_> {
                 let vouched = |s: usize| -> Vec<usize> {
                     cores.iter().copied().filter(|&core| pooled(&|c| c.core == core) >> s & 1 == 1).collect()
                 };
-                let chosen = list.iter().find_map(|&s| <[usize; 1]>::try_from(vouched(s)).ok())?[0];
+                let one = |s: usize| {
+                    <[usize; 1]>::try_from(vouched(s)).ok().filter(|one| self.void(one[0]) >> s & 1 == 0)
+                };
+                let chosen = list.iter().find_map(|&s| one(s))?[0];
                 satisfies(chosen, others(chosen)).then_some(chosen)
             }
         }

@@ -1,5 +1,6 @@
 //! Design §3, one test for each sentence that the pure rule can keep or break, each beside its honest twin.
 
+mod before;
 mod content;
 mod counting;
 mod dissent;

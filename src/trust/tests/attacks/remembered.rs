@@ -1,7 +1,7 @@
 //! Attackers who silence a cache, or have it change its word.
 
 use super::super::case::Case;
-use crate::trust::tests::lab::{Lab, needs};
+use crate::trust::tests::lab::{Lab, needs, seconds};
 use crate::trust::tests::sheet::{hello, other};
 use crate::trust::{Answer, CacheId, Silence, Timestamp};
 
@@ -39,9 +39,9 @@ fn a_memory_of_another_path() {
     let elsewhere =
         crate::trust::tests::sheet::certified(crate::trust::tests::sheet::recursive("x")).signed("q-1");
     let mut ballot = case.cast();
-    ballot.recall(elsewhere.claim(CacheId(1), elsewhere.path().hash_part()).unwrap());
+    ballot.recall(elsewhere.claim(CacheId(1), elsewhere.path().hash_part()).unwrap(), seconds(1));
     assert_eq!(ballot.verdict(Timestamp::from_seconds(0)).label(), "endorse");
-    ballot.recall(other().signed("q-1").claim(CacheId(1), hello().path().hash_part()).unwrap());
+    ballot.recall(other().signed("q-1").claim(CacheId(1), hello().path().hash_part()).unwrap(), seconds(1));
     assert_eq!(ballot.verdict(Timestamp::from_seconds(0)).label(), "defer");
 }
 
