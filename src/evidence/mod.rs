@@ -5,13 +5,23 @@
 //! for a refusal, and never in the way of serving. What is read back is not trusted: a claim is a claim again,
 //! which is parsed, checked and judged.
 
+pub mod chain;
+#[expect(dead_code, reason = "the database that uses all of it comes next")]
+mod codec;
 pub mod ledger;
 pub mod row;
+pub mod sqlite;
 pub mod storage;
+pub mod verify;
 
-pub use ledger::Ledger;
+pub use chain::{Carried, ChainHash, Chained, Head, HeadError, SealKind, SignedHead};
+pub use ledger::{Ledger, LedgerStatus, LedgerTerms};
 pub use row::{
     BuildKind, BuildRow, ClaimRow, ClaimSeen, EventKind, EventRow, Fate, FateRow, Heard, Outcome, VerdictRow,
     Word,
 };
-pub use storage::{Batch, Earlier, Filter, Storage, StorageError};
+pub use sqlite::{Sqlite, Terms};
+pub use storage::{
+    Aged, Batch, Each, Earlier, Filter, Kind, Piece, Sign, Source, Storage, StorageError, Tally,
+};
+pub use verify::{Flaw, Report, verify};
