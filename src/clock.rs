@@ -27,7 +27,12 @@ pub fn fault() -> Option<Behind> {
 
 /// Takes a file's time for a time that has been.
 pub fn raise(file: PathBuf, written: SystemTime) {
-    CLOCK.raise(file, seconds(written));
+    CLOCK.raise(Witness::File(file), seconds(written));
+}
+
+/// Takes a time that was written into the ledger for one that has been (design §3.1).
+pub fn raise_to(newest: Timestamp) {
+    CLOCK.raise(Witness::Ledger, newest.seconds());
 }
 
 /// The time now, for marking a file.
@@ -57,8 +62,17 @@ fn seconds(time: SystemTime) -> i64 {
 struct Clock {
     latest: AtomicI64,
     is_behind: AtomicBool,
-    /// The file that is newer than anything else that is known.
-    newest: Mutex<Option<PathBuf>>,
+    /// What is newer than anything else that is known.
+    newest: Mutex<Option<Witness>>,
+}
+
+/// What tells that a time has been.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Witness {
+    /// A file of the state directory.
+    File(PathBuf),
+    /// The newest row of the ledger.
+    Ledger,
 }
 
 /// A clock that says an earlier time than one that has been.
@@ -66,7 +80,7 @@ struct Clock {
 pub struct Behind {
     says: i64,
     taken: i64,
-    newest: Option<PathBuf>,
+    newest: Option<Witness>,
 }
 
 impl Clock {
@@ -94,9 +108,9 @@ impl Clock {
         (taken.saturating_sub(says) > TOLERANCE).then(|| Behind { says, taken, newest: newest() })
     }
 
-    fn raise(&self, file: PathBuf, written: i64) {
+    fn raise(&self, witness: Witness, written: i64) {
         if self.latest.fetch_max(written, Ordering::Relaxed) < written {
-            *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(file);
+            *self.newest.lock().unwrap_or_else(PoisonError::into_inner) = Some(witness);
         }
     }
 }
@@ -109,13 +123,17 @@ impl fmt::Display for Behind {
             "the system clock says {says}, but it has been {taken}, which is taken for now; set the clock"
         )?;
         match &self.newest {
-            Some(file) => {
+            Some(Witness::File(file)) => {
                 let file = file.display();
                 write!(
                     f,
                     " (if the clock is right and {file} is from the future: `touch {file}`, and start again)"
                 )
             }
+            Some(Witness::Ledger) => f.write_str(
+                " (if the clock is right and the evidence is from the future: stop the service, \
+                 `countersign evidence clock --reset`, and start again)",
+            ),
             None => Ok(()),
         }
     }
@@ -143,9 +161,9 @@ mod tests {
         for (system, now) in [(0, WRITTEN), (WRITTEN + 9, WRITTEN + 9), (WRITTEN + 5, WRITTEN + 9)] {
             assert_eq!(clock.now(system).seconds(), now, "{system}");
         }
-        clock.raise("state/version".into(), WRITTEN + YEAR);
+        clock.raise(Witness::File("state/version".into()), WRITTEN + YEAR);
         assert_eq!(clock.now(WRITTEN + 10).seconds(), WRITTEN + YEAR);
-        clock.raise("state/machine.pub".into(), WRITTEN);
+        clock.raise(Witness::File("state/machine.pub".into()), WRITTEN);
         assert_eq!(clock.now(WRITTEN + 2 * YEAR).seconds(), WRITTEN + 2 * YEAR);
     }
 
@@ -162,7 +180,7 @@ mod tests {
         clock.now(WRITTEN + YEAR);
         assert_eq!(clock.behind(WRITTEN + YEAR - TOLERANCE), None);
         assert!(clock.behind(WRITTEN + YEAR - TOLERANCE - 1).is_some());
-        clock.raise("state/version".into(), WRITTEN + 2 * YEAR);
+        clock.raise(Witness::File("state/version".into()), WRITTEN + 2 * YEAR);
         let newer = clock.behind(WRITTEN + YEAR).unwrap().to_string();
         assert!(newer.contains("`touch state/version`"), "{newer}");
     }

@@ -10,18 +10,21 @@
 
 mod flight;
 mod line;
+mod told;
 
 pub use line::Peer;
 
 use crate::clock;
 use crate::countersigner::Countersigner;
+use crate::evidence::{Account, Earlier, Ledger};
 use crate::format::HashPart;
 use crate::memo::flight::{Flight, Flights};
 use crate::memo::line::Line;
-use crate::question::{Question, lasts, recollect};
+use crate::memo::told::Told;
+use crate::question::{Question, lasts, recall, recollect};
 use crate::status::VerdictCounts;
 use crate::transfer::{Relay, Withdrawn};
-use crate::trust::{Ballot, Endorsed, NarGrant, Timestamp, Verdict};
+use crate::trust::{Ballot, CacheId, Endorsed, NarGrant, Timestamp, Verdict};
 use crate::upstream::{Known, Occasion, Remembered, Upstreams};
 use bytes::Bytes;
 use moka::Expiry;
@@ -44,6 +47,8 @@ struct Inner {
     relay: Arc<Relay>,
     held: Cache<HashPart, Arc<Held>>,
     answers: Remembered,
+    ledger: Ledger,
+    told: Told,
     flights: Flights,
     line: Line,
     prefetching: Option<Arc<Semaphore>>,
@@ -123,6 +128,7 @@ impl Verdicts {
         countersigner: Arc<Countersigner>,
         relay: Arc<Relay>,
         answers: Remembered,
+        ledger: Ledger,
         prefetch: bool,
     ) -> Self {
         // Nix asks for a closure's narinfos first and for its NARs soon after: the last used are used again.
@@ -134,9 +140,20 @@ impl Verdicts {
             .build();
         let prefetching = prefetch.then(|| Arc::new(Semaphore::new(PREFETCHING)));
         let (flights, line, counts) = (Flights::default(), Line::new(QUESTIONS), Counts::default());
-        let inner =
-            Inner { upstreams, countersigner, relay, held, answers, flights, line, prefetching, counts };
-        Self(Arc::new(inner))
+        let told = Told::default();
+        Self(Arc::new(Inner {
+            upstreams,
+            countersigner,
+            relay,
+            held,
+            answers,
+            ledger,
+            told,
+            flights,
+            line,
+            prefetching,
+            counts,
+        }))
     }
 
     /// The verdict that is held on a path, unless a late answer or the time has changed it.
@@ -202,8 +219,12 @@ impl Verdicts {
         match self.at_hand(asked) {
             Some(held) => held,
             None => {
-                let known = self.0.answers.of(asked).await;
-                Arc::new(self.0.hold(&recollect(&self.0.upstreams, asked, &known), &known))
+                let (known, earlier) = (self.0.answers.of(asked).await, self.0.ledger.earlier(asked).await);
+                let mut ballot = recollect(&self.0.upstreams, asked, &known);
+                recall(&self.0.upstreams, &mut ballot, &earlier);
+                let held = Arc::new(self.0.hold(&ballot, &known));
+                self.0.keep(&ballot, &earlier, &[], &held).await;
+                held
             }
         }
     }
@@ -264,13 +285,15 @@ impl Landing {
             return self.land(held);
         }
         let known = inner.answers.of(asked).await;
+        let (earlier, occasion) = (inner.ledger.earlier(asked), self.flight.occasion());
         let question =
-            Question::ask(&inner.upstreams, &inner.relay, asked, &known, self.flight.occasion()).await;
-        if question.has_learned {
+            Question::ask(&inner.upstreams, &inner.relay, asked, &known, earlier, occasion).await;
+        if !question.heard.is_empty() {
             inner.answers.add(asked, &question.known).await;
         }
         let held = Arc::new(inner.hold(&question.ballot, &question.known));
         inner.report(&held, asked);
+        inner.keep(&question.ballot, &question.earlier, &question.heard, &held).await;
         if !held.lasts.is_zero() {
             inner.held.insert(asked, Arc::clone(&held));
         }
@@ -360,11 +383,12 @@ impl Inner {
 
     /// Judges answers that come after the verdict; one that changes what is served withdraws it.
     async fn listen_on(&self, asked: HashPart, mut question: Question, held: Arc<Held>) {
-        while question.late_answer().await.is_some() {
+        while question.late_answer(&self.upstreams).await.is_some() {
             self.answers.add(asked, &question.known).await;
             let after = self.hold(&question.ballot, &question.known);
             let is_served_alike = after.served().map(Endorsed::core) == held.served().map(Endorsed::core);
             if is_served_alike && after.verdict.label() == held.verdict.label() {
+                self.keep(&question.ballot, &question.earlier, &question.heard, &after).await;
                 continue;
             }
             held.superseded.store(true, Ordering::Release);
@@ -373,6 +397,25 @@ impl Inner {
                 tracing::warn!(path = %asked, "withdrew the verdict: a late answer changed it");
             }
             self.report(&after, asked);
+            self.keep(&question.ballot, &question.earlier, &question.heard, &after).await;
+        }
+    }
+
+    /// Puts into the ledger what was said and decided. A refusal is there when this returns, before anybody is told.
+    async fn keep(&self, ballot: &Ballot, earlier: &Earlier, heard: &[CacheId], held: &Held) {
+        let account = Account {
+            ballot,
+            verdict: &held.verdict,
+            earlier,
+            heard,
+            observing: self.countersigner.is_observing(),
+            now: clock::now(),
+        };
+        let rows = account.rows();
+        self.told.tell(&rows.events);
+        match &held.verdict {
+            Verdict::Refuse(_) => self.ledger.record(rows).await,
+            Verdict::Absent | Verdict::Defer(_) | Verdict::Endorse(_) => self.ledger.note(rows),
         }
     }
 }

@@ -1,9 +1,10 @@
 //! One question: asking the caches for one path until the rule of trust can decide.
 
 use crate::clock;
+use crate::evidence::Earlier;
 use crate::format::HashPart;
 use crate::transfer::Relay;
-use crate::trust::{Answer, Ballot, Settled, Timestamp};
+use crate::trust::{Answer, Ballot, CacheId, CheckedClaim, Settled, Timestamp};
 use crate::upstream::{Known, Occasion, Said, Told, Upstreams};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,48 +18,55 @@ pub struct Question {
     pub ballot: Ballot,
     /// The same, with when it was said, to be remembered.
     pub known: Vec<Known>,
-    /// Whether a cache said something that was not known before.
-    pub has_learned: bool,
+    /// The caches that said something that was not known before.
+    pub heard: Vec<CacheId>,
+    /// What the ledger has of the path.
+    pub earlier: Earlier,
     late: mpsc::UnboundedReceiver<Told>,
 }
 
 impl Question {
-    /// Asks the caches of which nothing fresh is known, and waits as long as design §3.9 says.
+    /// Asks the caches of which nothing fresh is known, and waits as long as design §3.9 says. `earlier` is looked up
+    /// meanwhile.
     pub async fn ask(
         upstreams: &Upstreams,
         relay: &Relay,
         asked: HashPart,
         known: &[Known],
+        earlier: impl Future<Output = Earlier>,
         occasion: Occasion,
     ) -> Self {
         let deadline = tokio::time::Instant::now() + upstreams.decision_timeout();
         let ballot = recollect(upstreams, asked, known);
         let missing: Vec<_> = ballot.pending().collect();
         let poll = upstreams.poll(asked, occasion, missing.into_iter());
-        let mut question = Self { ballot, known: known.to_vec(), has_learned: false, late: poll.answers };
+        let (known, heard, late) = (known.to_vec(), Vec::new(), poll.answers);
+        let mut question = Self { ballot, known, heard, earlier: earlier.await, late };
         for (cache, silence) in poll.unwaited {
             question.ballot.cast(cache, Answer::NoAnswer(silence));
         }
+        recall(upstreams, &mut question.ballot, &question.earlier);
         while question.ballot.settled(clock::now()) == Settled::No {
             let Ok(Some(told)) = timeout_at(deadline, question.late.recv()).await else { break };
-            question.take(told);
+            question.take(upstreams, told);
         }
         question.check_content(upstreams, relay, deadline).await;
         question
     }
 
     /// Waits for an answer that comes after the verdict; `None` when none can come any more.
-    pub async fn late_answer(&mut self) -> Option<()> {
+    pub async fn late_answer(&mut self, upstreams: &Upstreams) -> Option<()> {
+        self.heard.clear();
         loop {
             let told = self.late.recv().await?;
             if !matches!(told.answer, Answer::NoAnswer(_)) {
-                self.take(told);
+                self.take(upstreams, told);
                 return Some(());
             }
         }
     }
 
-    fn take(&mut self, Told { cache, answer, text }: Told) {
+    fn take(&mut self, upstreams: &Upstreams, Told { cache, answer, text }: Told) {
         let said = match &answer {
             Answer::Claim(_) => Some(Said::Claim(text)),
             Answer::NotFound => Some(Said::NotFound),
@@ -67,9 +75,10 @@ impl Question {
         if let Some(said) = said {
             self.known.retain(|known| known.cache != cache);
             self.known.push(Known { cache, at: Instant::now(), said });
-            self.has_learned = true;
+            self.heard.push(cache);
         }
         self.ballot.cast(cache, answer);
+        recall(upstreams, &mut self.ballot, &self.earlier);
     }
 
     /// Fetches the bytes of paths that would certify themselves, where that could matter.
@@ -102,6 +111,36 @@ pub fn recollect(upstreams: &Upstreams, asked: HashPart, known: &[Known]) -> Bal
         }
     }
     ballot
+}
+
+/// Recalls what the ledger has of the path, where it could matter: claims of another core than one that is claimed now,
+/// and all of them where none is. Each is read, checked and judged like any claim.
+pub fn recall(upstreams: &Upstreams, ballot: &mut Ballot, earlier: &Earlier) {
+    if earlier.claims.is_empty() {
+        return;
+    }
+    let policy = Arc::clone(upstreams.policy());
+    for row in &earlier.claims {
+        let could_matter = {
+            let mut given = ballot.said().filter_map(|(_, said)| said.ok().flatten()).peekable();
+            given.peek().is_none() || given.any(|claim| claim.core() != &*row.core)
+        };
+        let by_name = |id: &CacheId| policy.cache(*id).is_some_and(|cache| cache.name == row.cache);
+        let Some(cache) = policy.cache_ids().find(by_name).filter(|_| could_matter) else { continue };
+        let is_recalled = |ballot: &Ballot| {
+            let is_it = |claim: &CheckedClaim| {
+                claim.cache() == cache && *claim.core() == *row.core && claim.signatures() == row.signatures
+            };
+            ballot.recalled().any(is_it)
+        };
+        if is_recalled(ballot) {
+            continue;
+        }
+        let text = row.text(policy.store_dir());
+        if let Some(claim) = upstreams.read_back(cache, ballot.asked(), text.as_bytes()) {
+            ballot.recall(claim, row.credible_at.unwrap_or(row.last_seen));
+        }
+    }
 }
 
 /// The time at which something was said, by the wall clock.

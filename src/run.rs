@@ -4,9 +4,10 @@ use crate::clock;
 use crate::config::{Config, Listen, Mode};
 use crate::control;
 use crate::countersigner::Countersigner;
+use crate::evidence::{Ledger, LedgerTerms};
 use crate::memo::Verdicts;
 use crate::state::{StateDirectory, StateError};
-use crate::status::{CacheStatus, Status};
+use crate::status::{CacheStatus, EvidenceStatus, Status};
 use crate::transfer::Relay;
 use crate::upstream::{Remembered, RemoteCache, Upstreams, UpstreamsError, Why};
 use crate::web::{Acceptor, Hosts, ListenError, Listener, Service};
@@ -52,6 +53,7 @@ pub struct Running {
     places: Vec<String>,
     control: Option<tokio::task::JoinHandle<()>>,
     about: Arc<ArcSwap<About>>,
+    ledger: Ledger,
 }
 
 /// What the running service says of its configuration.
@@ -75,14 +77,15 @@ impl Running {
         let listeners = listeners(config).await?;
         let addresses: Vec<IpAddr> = listeners.iter().filter_map(Listener::address).map(|a| a.ip()).collect();
         let places: Vec<String> = listeners.iter().map(Listener::describe).collect();
-        let service = service(config, countersigner, &state, &addresses)?;
+        let ledger = ledger(config, &state).await?;
+        let service = service(config, countersigner, &state, &addresses, &ledger)?;
         let current = Arc::new(ArcSwap::from_pointee(service));
         let (connections, drain) = (config.limits.connections.get(), config.patience.drain);
         let acceptor = Acceptor::new(Arc::clone(&current), connections, drain);
         let stop = CancellationToken::new();
         let accepting = tokio::spawn(acceptor.run(listeners, stop.clone()));
-        let control = control(&state, &current, &about, &places, &stop);
-        Ok(Self { current, addresses, stop, accepting, places, control, about })
+        let control = control(&state, &current, &about, &places, &ledger, &stop);
+        Ok(Self { current, addresses, stop, accepting, places, control, about, ledger })
     }
 
     /// Where it listens, in words.
@@ -103,7 +106,10 @@ impl Running {
         let state = StateDirectory::at(config.state_directory.clone());
         let countersigner = countersigner(config, &state)?;
         let about = Arc::new(About::of(config, &countersigner, file));
-        self.current.store(Arc::new(service(config, countersigner, &state, &self.addresses)?));
+        let service = service(config, countersigner, &state, &self.addresses, &self.ledger)?;
+        self.ledger.set_terms(terms(config));
+        self.ledger.set_key(state.countersigning_key(config.mode)?);
+        self.current.store(Arc::new(service));
         self.about.store(about);
         Ok(())
     }
@@ -118,6 +124,7 @@ impl Running {
             // It ends with the same signal; nothing hangs on how.
             drop(control.await);
         }
+        self.ledger.stop().await;
     }
 
     /// Resolves if accepting ends although nobody stopped it.
@@ -141,6 +148,7 @@ fn control(
     current: &Arc<ArcSwap<Service>>,
     about: &Arc<ArcSwap<About>>,
     places: &[String],
+    ledger: &Ledger,
     stop: &CancellationToken,
 ) -> Option<tokio::task::JoinHandle<()>> {
     let path = control::path(state.path());
@@ -153,6 +161,7 @@ fn control(
         }
     };
     let (current, about, places) = (Arc::clone(current), Arc::clone(about), places.to_vec());
+    let ledger = ledger.clone();
     let started = Instant::now();
     let status = move || {
         let (service, about) = (current.load(), about.load());
@@ -173,6 +182,7 @@ fn control(
             clock: clock::fault().map(|behind| behind.to_string()),
             verdicts: verdicts.counts(),
             remembered: verdicts.count(),
+            evidence: evidence_status(&ledger),
         }
     };
     Some(tokio::spawn(control::serve(listener, status, stop.clone())))
@@ -195,6 +205,17 @@ fn cache_status(cache: &RemoteCache) -> CacheStatus {
         not_found: heard.not_found.load(Ordering::Relaxed),
         silences: heard.silences.load(Ordering::Relaxed),
         fault: cache.fault().map(|fault| fault.to_string()),
+    }
+}
+
+fn evidence_status(ledger: &Ledger) -> EvidenceStatus {
+    let status = ledger.status();
+    EvidenceStatus {
+        verdicts: status.tally.verdicts,
+        claims: status.tally.claims,
+        bytes: status.tally.bytes,
+        lost: status.lost,
+        trouble: status.trouble.map(|(trouble, _)| trouble.into()),
     }
 }
 
@@ -225,21 +246,47 @@ fn service(
     countersigner: Countersigner,
     state: &StateDirectory,
     addresses: &[IpAddr],
+    ledger: &Ledger,
 ) -> Result<Service, StartError> {
     if config.mode == Mode::Observe {
         tracing::warn!("observing: paths that the policy would refuse are served; nothing is enforced");
     }
     let upstreams = Arc::new(Upstreams::new(config)?);
     upstreams.look_up_names();
-    let relay =
-        Arc::new(Relay::new(&config.serving, &config.limits, config.patience, state.path().join("spool")));
+    let liars = ledger.liars();
+    for cache in upstreams.caches().iter().filter(|cache| liars.iter().any(|liar| **liar == *cache.name())) {
+        cache.mark_liar();
+    }
+    let spool = state.path().join("spool");
+    let relay = Relay::new(&config.serving, &config.limits, config.patience, spool.clone(), ledger.clone());
+    let relay = Arc::new(relay);
     let prefetch = config.serving.prefetch;
-    let answers = Remembered::new(state.path().join("spool"));
+    let answers = Remembered::new(spool);
     let countersigner = Arc::new(countersigner);
-    let verdicts =
-        Verdicts::new(Arc::clone(&upstreams), countersigner, Arc::clone(&relay), answers, prefetch);
+    let (asked, fetching) = (Arc::clone(&upstreams), Arc::clone(&relay));
+    let verdicts = Verdicts::new(asked, countersigner, fetching, answers, ledger.clone(), prefetch);
     let hosts = Hosts::new(&config.hosts, addresses.iter().copied());
     Ok(Service::new(config, upstreams, relay, verdicts, hosts))
+}
+
+/// Opens the ledger; one that cannot be had stops nothing. Time is never earlier than its newest row (design §3.1).
+async fn ledger(config: &Config, state: &StateDirectory) -> Result<Ledger, StartError> {
+    let (path, terms) = (state.path().to_owned(), terms(config));
+    let opened = tokio::task::spawn_blocking(move || Ledger::open(&path, terms)).await;
+    let ledger = opened.unwrap_or_else(|_| Ledger::off());
+    ledger.set_key(state.countersigning_key(config.mode)?);
+    if let Some(newest) = ledger.newest() {
+        clock::raise_to(newest);
+    }
+    Ok(ledger)
+}
+
+fn terms(config: &Config) -> LedgerTerms {
+    LedgerTerms {
+        keep: config.evidence.keep,
+        limit: config.limits.evidence.bytes(),
+        store_dir: config.store_dir.clone(),
+    }
 }
 
 async fn listeners(config: &Config) -> Result<Vec<Listener>, StartError> {

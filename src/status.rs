@@ -29,6 +29,24 @@ pub struct Status {
     pub verdicts: VerdictCounts,
     /// Paths of which a verdict, or what it would rest on, is remembered now.
     pub remembered: u64,
+    /// How evidence is kept.
+    #[serde(default)]
+    pub evidence: EvidenceStatus,
+}
+
+/// The state of the ledger.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvidenceStatus {
+    /// Verdicts that are kept.
+    pub verdicts: u64,
+    /// Claims that are kept.
+    pub claims: u64,
+    /// Bytes that all of it takes.
+    pub bytes: u64,
+    /// Rows that were lost since the start.
+    pub lost: u64,
+    /// What is wrong; none while all is written.
+    pub trouble: Option<String>,
 }
 
 /// The state of one cache.
@@ -99,6 +117,12 @@ impl fmt::Display for Status {
             "verdicts  {endorse} endorsed, {refuse} refused, {defer} deferred, {absent} absent; {} remembered",
             self.remembered
         )?;
+        let EvidenceStatus { verdicts, claims, bytes, lost, trouble } = &self.evidence;
+        let lost = if *lost > 0 { format!("; {lost} rows lost since the start") } else { String::new() };
+        writeln!(f, "evidence  {verdicts} verdicts, {claims} claims, {} MiB{lost}", bytes >> 20)?;
+        if let Some(trouble) = trouble {
+            writeln!(f, "          NOT KEPT: {trouble}")?;
+        }
         let width = self.caches.iter().map(|c| c.name.len()).chain([5]).max().unwrap_or_default();
         writeln!(f, "\n{:width$}  STATE             LATENCY  CLAIMS  NOT FOUND  SILENCES", "CACHE")?;
         for cache in &self.caches {
@@ -165,6 +189,13 @@ mod tests {
             }],
             verdicts: VerdictCounts { endorse: 10, refuse: 1, defer: 2, absent: 3 },
             remembered: 11,
+            evidence: EvidenceStatus {
+                verdicts: 7,
+                claims: 20,
+                bytes: 3 << 20,
+                lost: 2,
+                trouble: Some("the disk is full".to_owned()),
+            },
         };
         let expected = "\
 countersign 0.1.0, up for 1 h 2 min
@@ -175,6 +206,8 @@ key       countersign-observe-1:AAAA
 clock     the system clock is behind
 offline   no cache can be reached, for 3 s
 verdicts  10 endorsed, 1 refused, 2 deferred, 3 absent; 11 remembered
+evidence  7 verdicts, 20 claims, 3 MiB; 2 rows lost since the start
+          NOT KEPT: the disk is full
 
 CACHE  STATE             LATENCY  CLAIMS  NOT FOUND  SILENCES
 nixos  down            38 ± 4 ms      12          3         5

@@ -6,12 +6,14 @@
 use crate::cli::{Exit, fail, run_async};
 use crate::clock;
 use crate::config::Config;
+use crate::evidence::{Earlier, Ledger};
 use crate::format::HashPart;
 use crate::question::Question;
 use crate::transfer::Relay;
 use crate::trust::Role;
 use crate::upload::Told;
 use crate::upstream::{Occasion, Upstreams};
+use std::future::ready;
 use std::io::{BufRead, Write};
 
 /// Answers questions until there are none.
@@ -21,7 +23,7 @@ pub(super) fn claims(config: &Config) -> Exit {
         Err(error) => return fail(Exit::Io, &error),
     };
     let relay =
-        Relay::new(&config.serving, &config.limits, config.patience, config.state_directory.join("spool"));
+        Relay::new(&config.serving, &config.limits, config.patience, config.state_directory.join("spool"), Ledger::off());
     match run_async(answer_all(&upstreams, &relay)) {
         Ok(exit) | Err(exit) => exit,
     }
@@ -49,7 +51,7 @@ async fn answer_all(upstreams: &Upstreams, relay: &Relay) -> Exit {
 }
 
 async fn ask(upstreams: &Upstreams, relay: &Relay, path: HashPart) -> Vec<Told> {
-    let question = Question::ask(upstreams, relay, path, &[], Occasion::Wanted).await;
+    let question = Question::ask(upstreams, relay, path, &[], ready(Earlier::default()), Occasion::Wanted).await;
     let policy = question.ballot.policy();
     let mut told = Vec::new();
     for (id, said) in question.ballot.said() {

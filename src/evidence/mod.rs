@@ -5,6 +5,7 @@
 //! for a refusal, and never in the way of serving. What is read back is not trusted: a claim is a claim again,
 //! which is parsed, checked and judged.
 
+pub mod account;
 pub mod chain;
 #[expect(dead_code, reason = "the database that uses all of it comes next")]
 mod codec;
@@ -14,6 +15,7 @@ pub mod sqlite;
 pub mod storage;
 pub mod verify;
 
+pub use account::Account;
 pub use chain::{Carried, ChainHash, Chained, Head, HeadError, SealKind, SignedHead};
 pub use ledger::{Ledger, LedgerStatus, LedgerTerms};
 pub use row::{

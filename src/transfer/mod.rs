@@ -7,6 +7,7 @@ mod broken;
 mod budget;
 mod cost;
 pub mod decode;
+mod fates;
 mod fetch;
 mod input;
 mod plan;

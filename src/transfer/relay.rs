@@ -4,10 +4,12 @@
 //! `verify-before-sending = "whole"`, or the source has lied before: those wait in an unlinked file.
 
 use crate::config::{Limits, Patience, Serving, VerifyBeforeSending};
-use crate::format::NarHash;
+use crate::evidence::{Fate, Ledger};
+use crate::format::{HashPart, NarHash};
 use crate::format::content_address::ContentAddress;
 use crate::transfer::broken::{Broken, liar};
 use crate::transfer::budget::Budget;
+use crate::transfer::fates::told;
 use crate::transfer::fetch::Interrupted;
 use crate::transfer::sources::{Conditions, Sources};
 use crate::transfer::spool::{Spool, Spooled};
@@ -59,6 +61,8 @@ pub enum NarBytes {
 /// What a transfer must have.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Demand {
+    /// The path that it is of.
+    pub(super) path: HashPart,
     /// The hash of the NAR.
     pub(super) nar_hash: NarHash,
     /// Its size in bytes.
@@ -68,14 +72,21 @@ pub(super) struct Demand {
 }
 
 impl Relay {
-    /// A relay that spools below `spool`.
-    pub fn new(serving: &Serving, limits: &Limits, patience: Patience, spool: PathBuf) -> Self {
+    /// A relay that spools below `spool` and tells the ledger what became of bytes.
+    pub fn new(
+        serving: &Serving,
+        limits: &Limits,
+        patience: Patience,
+        spool: PathBuf,
+        ledger: Ledger,
+    ) -> Self {
         let budget = Budget::new(limits.memory.bytes());
         let conditions = Conditions {
             patience,
             minimum_rate: serving.minimum_rate.bytes_per_second(),
             hedges: Arc::new(Semaphore::new(MOST_HEDGES)),
             cpu: Arc::clone(&budget.cpu),
+            ledger,
         };
         Self {
             buffer: serving.buffer.bytes(),
@@ -103,7 +114,7 @@ impl Relay {
         if extent == Extent::Rest && is_broken {
             return None;
         }
-        let demand = Demand { nar_hash, nar_size: grant.nar_size(), address: None };
+        let demand = Demand { path: grant.path(), nar_hash, nar_size: grant.nar_size(), address: None };
         let fetched = if demand.nar_size <= self.buffer {
             collect(self.transfer(upstreams, grant.offers(), demand, withdrawn, true)).await
         } else {
@@ -124,9 +135,7 @@ impl Relay {
             }
         };
         let served = match fetched {
-            Ok(mut bytes) => {
-                self.mend(nar_hash, &mut bytes).await.map(|()| bytes).map_err(TransferError::from)
-            }
+            Ok(mut bytes) => self.mend(demand, &mut bytes).await.map(|()| bytes).map_err(TransferError::from),
             Err(error) => Err(error),
         };
         match served {
@@ -159,13 +168,14 @@ impl Relay {
     ///
     /// # Errors
     /// If a spooled one cannot be read back: then it cannot be served either.
-    async fn mend(&self, nar_hash: NarHash, bytes: &mut NarBytes) -> Result<(), Interrupted> {
+    async fn mend(&self, demand: Demand, bytes: &mut NarBytes) -> Result<(), Interrupted> {
         let (NarBytes::Whole(_) | NarBytes::Spooled(_)) = bytes else { return Ok(()) };
-        let parts = self.broken.mend(nar_hash);
+        let parts = self.broken.mend(demand.nar_hash);
         let NarBytes::Spooled(spooled) = bytes else { return Ok(()) };
         if let Some(cache) = liar(&mut spooled.file, &parts).await.map_err(Interrupted::Spool)? {
-            tracing::warn!(cache = cache.name(), %nar_hash, "sent other bytes than the NAR has");
+            tracing::warn!(cache = cache.name(), nar_hash = %demand.nar_hash, "sent other bytes than the NAR has");
             cache.mark_liar();
+            self.conditions.ledger.note(told(&demand, cache.name(), Fate::False));
         }
         Ok(())
     }
@@ -174,8 +184,12 @@ impl Relay {
     /// claims says nothing of them, so the next is tried; `None` if one broke off and none delivered.
     pub async fn certifies(&self, upstreams: &Upstreams, question: &ContentQuestion) -> Option<bool> {
         let core = question.core();
-        let demand =
-            Demand { nar_hash: core.nar_hash, nar_size: core.nar_size, address: Some(*question.address()) };
+        let demand = Demand {
+            path: core.store_path.hash_part(),
+            nar_hash: core.nar_hash,
+            nar_size: core.nar_size,
+            address: Some(*question.address()),
+        };
         let mut unheard = false;
         // Each source by itself: what one of them has is to be known, and not who is quickest.
         for offer in question.offers() {

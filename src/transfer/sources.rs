@@ -3,6 +3,8 @@
 //! A source whose first byte is late is hedged with one other: whichever begins first delivers, the other is dropped.
 //! So a source that takes connections and says nothing costs [`Patience::hedge`] once, and nobody waits for it again.
 
+use crate::evidence::{Fate, Ledger};
+use crate::transfer::fates::told;
 use crate::config::Patience;
 use crate::transfer::Codec;
 use crate::transfer::cost::{Remaining, expected};
@@ -42,6 +44,8 @@ pub(super) struct Conditions {
     pub(super) hedges: Arc<Semaphore>,
     /// Threads' worth of decoding that may go on at once.
     pub(super) cpu: Arc<Semaphore>,
+    /// Where it is kept what became of bytes.
+    pub(super) ledger: Ledger,
 }
 
 /// A file that has begun to come, and how far.
@@ -104,6 +108,15 @@ impl Sources {
         self.offers.get(source).and_then(|(_, offer)| Codec::of(&offer.compression))
     }
 
+    /// Takes note of what became of a source's bytes.
+    pub(super) fn tell(&self, source: usize, fate: Fate) {
+        let Some(cache) = self.cache(source) else { return };
+        if fate == Fate::False {
+            cache.mark_liar();
+        }
+        self.conditions.ledger.note(told(&self.demand, cache.name(), fate));
+    }
+
     /// Takes note of a failure, when so many bytes of the NAR were there.
     pub(super) fn failed(
         &mut self,
@@ -131,6 +144,7 @@ impl Sources {
             let (opened, failed) = self.attempt(source, begun).await;
             for (source, began, error) in failed {
                 self.note_health(source, &error, began);
+                self.tell(source, Fate::BrokenOff);
                 if error.is_about_the_part() {
                     self.may_resume = false;
                 }

@@ -22,6 +22,7 @@
 
 mod failing;
 
+use crate::evidence::Fate;
 use crate::format::nar::{self, content::ContentCheck};
 use crate::transfer::broken::{Broken, Contribution};
 use crate::transfer::budget::{Budget, Room};
@@ -232,12 +233,11 @@ impl Transfer {
             && let Some(cache) = self.sources.cache(input.source)
         {
             cache.delivered(input.began);
+            self.sources.tell(input.source, Fate::Right);
         }
         self.memory = None;
         for source in std::mem::take(&mut self.diverged) {
-            if let Some(cache) = self.sources.cache(source) {
-                cache.mark_liar();
-            }
+            self.sources.tell(source, Fate::False);
         }
     }
 
@@ -278,7 +278,7 @@ impl Transfer {
             self.budget.room(codec, first, self.memory.take()).await.ok_or(TransferError::Withdrawn)?;
         let window = room.decoder;
         self.memory = Some(room);
-        let Demand { nar_hash, nar_size, address } = self.demand;
+        let Demand { nar_hash, nar_size, address, .. } = self.demand;
         let limits = nar::Limits { nar_size, ..nar::Limits::default() };
         let decoder = Decoder::new(codec, window).map_err(TransferFault::from)?;
         let content = address.as_ref().map(ContentCheck::of);

@@ -139,6 +139,11 @@ impl Ballot {
         })
     }
 
+    /// What was recalled of each cache, the latest first.
+    pub fn recalled(&self) -> impl Iterator<Item = &CheckedClaim> {
+        self.slots.iter().flat_map(|slot| &slot.before).map(|(_, claim)| claim)
+    }
+
     /// The caches that have not answered yet.
     pub fn pending(&self) -> impl Iterator<Item = CacheId> {
         self.said().filter(|(_, said)| matches!(said, Err(Silence::Pending))).map(|(id, _)| id)

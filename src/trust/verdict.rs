@@ -22,7 +22,7 @@
 
 use crate::format::content_address::ContentAddress;
 use crate::format::narinfo::Core;
-use crate::format::{NarHash, Signature, StorePath};
+use crate::format::{HashPart, NarHash, Signature, StorePath};
 use crate::trust::{Offer, Reason};
 use std::sync::Arc;
 
@@ -133,6 +133,7 @@ impl Endorsed {
     /// Which bytes may be fetched, and from where.
     pub fn grant(&self) -> NarGrant {
         NarGrant {
+            path: self.core.store_path.hash_part(),
             nar_hash: self.core.nar_hash,
             nar_size: self.core.nar_size,
             offers: self.offers.clone().into_boxed_slice(),
@@ -143,12 +144,18 @@ impl Endorsed {
 /// Leave to fetch the bytes of one endorsed NAR from the sources that offer it.
 #[derive(Clone, Debug)]
 pub struct NarGrant {
+    path: HashPart,
     nar_hash: NarHash,
     nar_size: u64,
     offers: Box<[Offer]>,
 }
 
 impl NarGrant {
+    /// The path that was endorsed.
+    pub fn path(&self) -> HashPart {
+        self.path
+    }
+
     /// The hash that the bytes must have.
     pub fn nar_hash(&self) -> NarHash {
         self.nar_hash

@@ -17,6 +17,8 @@ pub struct CheckedClaim {
     pub(super) core: Arc<Core>,
     pub(super) hints: Hints,
     pub(super) location: Option<Location>,
+    /// As received; `vouches` has those that verify.
+    signatures: Vec<Signature>,
     vouches: Vec<Vouch>,
 }
 
@@ -43,8 +45,8 @@ impl CheckedClaim {
             others.iter().filter(|o| Arc::ptr_eq(&o.core, &core)).flat_map(|o| &o.vouches).collect();
         let mut text = None;
         let mut vouches: Vec<Vouch> = Vec::new();
-        for signature in narinfo.signatures {
-            for (signer, key, verifying) in keys_named(policy, &signature) {
+        for signature in &narinfo.signatures {
+            for (signer, key, verifying) in keys_named(policy, signature) {
                 if vouches.iter().any(|v| v.signer == signer && v.key == key) {
                     continue;
                 }
@@ -58,7 +60,7 @@ impl CheckedClaim {
                 }
             }
         }
-        Self { cache, core, hints: narinfo.hints, location, vouches }
+        Self { cache, core, hints: narinfo.hints, location, signatures: narinfo.signatures, vouches }
     }
 
     /// The cache that made the claim.
@@ -71,9 +73,25 @@ impl CheckedClaim {
         &self.core
     }
 
+    /// What it claims, shared with every claim that says the same.
+    pub fn shared_core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
     /// What it says beside that, under no signature.
     pub fn hints(&self) -> &Hints {
         &self.hints
+    }
+
+    /// The signatures that it showed, as received; most may be anybody's.
+    pub fn signatures(&self) -> &[Signature] {
+        &self.signatures
+    }
+
+    /// Whether it is credible: a signer that the rule of its name asks for counts on it (design §2).
+    pub fn is_credible(&self, policy: &Policy, now: Timestamp) -> bool {
+        let rule = policy.rule(policy.rule_for(self.core.store_path.name(), now));
+        rule.is_some_and(|rule| rule.named().meets(self.counting(policy, now)))
     }
 
     /// The signers whose signatures on this claim count now, shown by this cache, for a path of this name.

@@ -1,6 +1,7 @@
 //! What becomes of a transfer when a source fails: who is to blame, and what may be gone on with.
 
 use super::{Transfer, TransferError};
+use crate::evidence::Fate;
 use crate::transfer::broken::Contribution;
 use crate::transfer::decode::DecodeError;
 use crate::transfer::fetch::Interrupted;
@@ -34,6 +35,7 @@ impl Transfer {
             }
             TransferError::Interrupted(interrupted) => {
                 self.sources.note_health(source, interrupted, input.began);
+                self.sources.tell(source, Fate::BrokenOff);
                 let front = match &work {
                     Work::Idle(check, _) => check.checked(),
                     _ => self.sent.position(),
@@ -52,9 +54,7 @@ impl Transfer {
                 Failure::Cut { got_on: false }
             }
             TransferError::Fault(fault) => {
-                if let Some(cache) = self.sources.cache(source) {
-                    cache.mark_liar();
-                }
+                self.sources.tell(source, Fate::False);
                 if matches!(fault, TransferFault::ContentMismatch(_)) {
                     return Err(self.end(error));
                 }
