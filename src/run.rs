@@ -284,7 +284,7 @@ async fn ledger(config: &Config, state: &StateDirectory) -> Result<Ledger, Start
 fn terms(config: &Config) -> LedgerTerms {
     LedgerTerms {
         keep: config.evidence.keep,
-        limit: config.limits.evidence.bytes(),
+        limit: 16 << 30,
         store_dir: config.store_dir.clone(),
     }
 }

@@ -18,7 +18,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("clock", &["trust"]),
     ("telemetry", &["config"]),
     ("queue", &["format", "trust"]),
-    ("evidence", &["format", "trust"]),
+    ("evidence", &["clock", "crash", "format", "trust"]),
     ("spool", &["format"]),
     ("status", &[]),
     ("control", &["status"]),

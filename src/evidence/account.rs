@@ -244,5 +244,3 @@ fn basis(basis: Basis) -> &'static str {
     }
 }
 
-#[cfg(test)]
-mod tests;

@@ -6,14 +6,18 @@
 //! which is parsed, checked and judged.
 
 pub mod account;
+mod backlog;
 pub mod chain;
-#[expect(dead_code, reason = "the database that uses all of it comes next")]
 mod codec;
 pub mod ledger;
+mod reader;
+mod retention;
 pub mod row;
+mod sieve;
 pub mod sqlite;
 pub mod storage;
 pub mod verify;
+mod writer;
 
 pub use account::Account;
 pub use chain::{Carried, ChainHash, Chained, Head, HeadError, SealKind, SignedHead};
@@ -27,3 +31,6 @@ pub use storage::{
     Aged, Batch, Each, Earlier, Filter, Kind, Piece, Sign, Source, Storage, StorageError, Tally,
 };
 pub use verify::{Flaw, Report, verify};
+
+#[cfg(test)]
+mod tests;

@@ -1,20 +1,51 @@
-//! `evidence.db`: evidence in SQLite.
+//! `evidence.db`: evidence in SQLite, in WAL mode.
+//!
+//! ```text
+//! caches      the names of caches, numbered
+//! cores       what is claimed of paths, each core once: path, NarHash, NarSize, references
+//! claims      one row for each core and cache: signatures, first and last seen, when credible, how often
+//! verdicts    what was decided, numbered without gaps, each row with the hash that chains it to the one before
+//! heads       signed heads of that chain, as text (`chain`)
+//! checkpoint  the signed checkpoint, where verdicts have been pruned
+//! events      one row for each kind, path and party
+//! fates       one row for each NAR, cache and fate
+//! builds      what was built here
+//! tally       the time of the newest row, the number of claims, and the bytes that noise takes
+//! ```
+//!
+//! Hashes are blobs of their bytes, times are whole seconds, `claims.day` is the day of `last_seen`, by which claims
+//! grow old, and `claims.weight` the bytes that a claim takes, about. `refs`, `signatures`, `heard`, `deriver` and
+//! `derivation` are as `codec` writes them. The version of the schema is SQLite's `user_version`; the database of a newer
+//! program is refused.
+//!
+//! `synchronous = NORMAL`: what was committed survives the process. A batch with a refusal, a signed head and a
+//! pruning are synced besides, so that they survive the machine: a refusal is what somebody tried, it is rare, and whoever
+//! caused it may be able to cut the power.
 
+use crate::crash;
 use crate::evidence::{
     Aged, Batch, BuildRow, ChainHash, Chained, ClaimRow, Each, Earlier, EventRow, FateRow, Filter, Kind,
-    Piece, Sign, SignedHead, Storage, StorageError, Tally,
+    Outcome, Piece, Sign, SignedHead, Storage, StorageError, Tally,
 };
 use crate::format::HashPart;
 use crate::trust::Timestamp;
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+use std::collections::HashMap;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+mod prune;
+mod read;
+mod schema;
+mod write;
 
 /// How a ledger is opened.
 #[derive(Clone, Debug)]
 pub struct Terms {
     /// How long another program may hold the database.
     pub patience: Duration,
-    /// How many bytes it may have (`limits.evidence`).
+    /// How many bytes it may have (`limits.evidence`). Noise may have a sixteenth of it.
     pub limit: u64,
 }
 
@@ -28,7 +59,13 @@ impl Default for Terms {
 /// A ledger in a file.
 #[derive(Debug)]
 pub struct Sqlite {
+    database: Connection,
     path: PathBuf,
+    /// Which file it is, by device and number.
+    file: (u64, u64),
+    /// The numbers of caches, as far as they were needed.
+    caches: HashMap<Box<str>, i64>,
+    terms: Terms,
 }
 
 impl Sqlite {
@@ -37,8 +74,12 @@ impl Sqlite {
     /// # Errors
     /// [`StorageError`] if it cannot be opened or made, is damaged, or of a newer version.
     pub fn open(state: &Path, terms: &Terms) -> Result<Self, StorageError> {
-        let _ = terms;
-        Ok(Self { path: state.join("evidence.db") })
+        let path = state.join(FILE);
+        // Made by us, so that SQLite does not make it for all to read.
+        let mut options = std::fs::OpenOptions::new();
+        let made = options.write(true).create(true).truncate(false).mode(0o600).open(&path);
+        made.map_err(|source| StorageError::Open { path: path.clone(), source })?;
+        Self::open_at(path, terms)
     }
 
     /// The same, `None` if there is none yet.
@@ -46,76 +87,240 @@ impl Sqlite {
     /// # Errors
     /// As [`Self::open`].
     pub fn open_existing(state: &Path, terms: &Terms) -> Result<Option<Self>, StorageError> {
-        Self::open(state, terms).map(Some)
+        let path = state.join(FILE);
+        match path.try_exists() {
+            Ok(true) => Self::open_at(path, terms).map(Some),
+            Ok(false) => Ok(None),
+            Err(source) => Err(StorageError::Open { path, source }),
+        }
     }
 
-    fn unusable<T>(&self) -> Result<T, StorageError> {
-        Err(StorageError::Busy { path: self.path.clone() })
+    fn open_at(path: PathBuf, terms: &Terms) -> Result<Self, StorageError> {
+        let file = identity(&path).map_err(|source| StorageError::Open { path: path.clone(), source })?;
+        let opened = Connection::open(&path).and_then(|mut database| {
+            database.busy_timeout(terms.patience)?;
+            database.set_prepared_statement_cache_capacity(64);
+            database.execute_batch(PRAGMAS)?;
+            let found = schema::migrate(&mut database, schema::VERSIONS)?;
+            Ok((database, found))
+        });
+        let (database, found) = opened.map_err(|source| failed(&path, source))?;
+        let known = i64::try_from(schema::VERSIONS.len()).unwrap_or(i64::MAX);
+        if found > known {
+            return Err(StorageError::Newer { path, found, known });
+        }
+        Ok(Self { database, path, file, caches: HashMap::new(), terms: terms.clone() })
+    }
+
+    /// Goes on with another limit.
+    pub fn set_limit(&mut self, limit: u64) {
+        self.terms.limit = limit;
+    }
+
+    /// One change: all of it or nothing, and durable beyond the machine where that is asked for.
+    fn change<T>(
+        &mut self,
+        synced: bool,
+        change: impl FnOnce(&Transaction<'_>, &mut HashMap<Box<str>, i64>, &Terms) -> rusqlite::Result<T>,
+    ) -> Result<T, StorageError> {
+        if identity(&self.path).ok() != Some(self.file) {
+            return Err(StorageError::Replaced { path: self.path.clone() });
+        }
+        let Self { database, caches, terms, .. } = self;
+        let mut done = Ok(());
+        if synced {
+            done = database.pragma_update(None, "synchronous", "FULL");
+        }
+        let done = done.and_then(|()| {
+            let transaction = database.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let value = change(&transaction, caches, terms)?;
+            crash::point("changed", &"the ledger");
+            transaction.commit()?;
+            crash::point("committed", &"the ledger");
+            Ok(value)
+        });
+        if synced {
+            // It was understood the first time, and a failure would only leave more to be synced.
+            self.database.pragma_update(None, "synchronous", "NORMAL").unwrap_or_default();
+        }
+        done.map_err(|source| {
+            // A number that was given out and taken back is not the cache's.
+            self.caches.clear();
+            failed(&self.path, source)
+        })
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StorageError> {
+        read(&self.database).map_err(|source| failed(&self.path, source))
+    }
+
+    /// Several reads of one moment.
+    fn at_once<T>(
+        &mut self,
+        read: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, StorageError> {
+        let done = self.database.transaction().and_then(|transaction| read(&transaction));
+        done.map_err(|source| failed(&self.path, source))
     }
 }
 
 impl Storage for Sqlite {
-    fn write(&mut self, _: &Batch) -> Result<(), StorageError> {
-        self.unusable()
+    fn write(&mut self, batch: &Batch) -> Result<(), StorageError> {
+        let synced = batch.verdicts.iter().any(|row| row.outcome == Outcome::Refuse);
+        self.change(synced, |transaction, caches, terms| write::batch(transaction, caches, terms, batch))
     }
-    fn earlier(&mut self, _: HashPart) -> Result<Earlier, StorageError> {
-        self.unusable()
+
+    fn earlier(&mut self, path: HashPart) -> Result<Earlier, StorageError> {
+        self.read(|database| read::earlier(database, path))
     }
-    fn verdicts(&mut self, _: &Filter, _: Each<'_, Chained>) -> Result<(), StorageError> {
-        self.unusable()
+
+    fn verdicts(&mut self, filter: &Filter, each: Each<'_, Chained>) -> Result<(), StorageError> {
+        self.read(|database| read::verdicts(database, filter, each))
     }
-    fn claims(&mut self, _: &Filter, _: Each<'_, ClaimRow>) -> Result<(), StorageError> {
-        self.unusable()
+
+    fn claims(&mut self, filter: &Filter, each: Each<'_, ClaimRow>) -> Result<(), StorageError> {
+        self.read(|database| read::claims(database, filter, each))
     }
-    fn events(&mut self, _: &Filter, _: Each<'_, EventRow>) -> Result<(), StorageError> {
-        self.unusable()
+
+    fn events(&mut self, filter: &Filter, each: Each<'_, EventRow>) -> Result<(), StorageError> {
+        self.read(|database| read::events(database, filter, each))
     }
-    fn fates(&mut self, _: &Filter, _: Each<'_, FateRow>) -> Result<(), StorageError> {
-        self.unusable()
+
+    fn fates(&mut self, filter: &Filter, each: Each<'_, FateRow>) -> Result<(), StorageError> {
+        self.read(|database| read::fates(database, filter, each))
     }
-    fn builds(&mut self, _: &Filter, _: Each<'_, BuildRow>) -> Result<(), StorageError> {
-        self.unusable()
+
+    fn builds(&mut self, filter: &Filter, each: Each<'_, BuildRow>) -> Result<(), StorageError> {
+        self.read(|database| read::builds(database, filter, each))
     }
-    fn chain(&mut self, _: Each<'_, Piece>) -> Result<(), StorageError> {
-        self.unusable()
+
+    fn chain(&mut self, each: Each<'_, Piece>) -> Result<(), StorageError> {
+        self.at_once(|transaction| read::chain(transaction, each))
     }
+
     fn last(&mut self) -> Result<Option<(u64, ChainHash)>, StorageError> {
-        self.unusable()
+        let (number, hash) = self.read(read::tail)?;
+        Ok((number > 0).then_some((number, hash)))
     }
+
     fn last_head(&mut self) -> Result<Option<Box<str>>, StorageError> {
-        self.unusable()
+        Ok(self.read(read::last_head)?.map(|(_, text)| text))
     }
-    fn seal(&mut self, _: Timestamp, _: Sign<'_>) -> Result<Option<SignedHead>, StorageError> {
-        self.unusable()
+
+    fn seal(&mut self, now: Timestamp, sign: Sign<'_>) -> Result<Option<SignedHead>, StorageError> {
+        self.change(true, |transaction, _, _| write::seal(transaction, now, sign))
     }
+
     fn newest(&mut self) -> Result<Option<Timestamp>, StorageError> {
-        self.unusable()
+        self.read(read::newest)
     }
-    fn reset_clock(&mut self, _: Timestamp) -> Result<Option<Timestamp>, StorageError> {
-        self.unusable()
+
+    fn reset_clock(&mut self, now: Timestamp) -> Result<Option<Timestamp>, StorageError> {
+        self.change(true, |transaction, _, _| write::reset_clock(transaction, now))
     }
+
     fn liars(&mut self) -> Result<Vec<Box<str>>, StorageError> {
-        self.unusable()
+        self.read(read::liars)
     }
+
     fn tally(&mut self) -> Result<Tally, StorageError> {
-        self.unusable()
+        self.read(read::tally)
     }
-    fn oldest(&mut self, _: usize) -> Result<Vec<Chained>, StorageError> {
-        self.unusable()
+
+    fn oldest(&mut self, limit: usize) -> Result<Vec<Chained>, StorageError> {
+        self.read(|database| read::oldest(database, limit))
     }
-    fn prune(&mut self, _: u64, _: &[Chained], _: Timestamp, _: Sign<'_>) -> Result<(), StorageError> {
-        self.unusable()
+
+    fn prune(
+        &mut self,
+        through: u64,
+        carry: &[Chained],
+        now: Timestamp,
+        sign: Sign<'_>,
+    ) -> Result<u64, StorageError> {
+        self.change(true, |transaction, _, _| prune::verdicts(transaction, through, carry, now, sign))
     }
+
     fn aged(
         &mut self,
-        _: Kind,
-        _: Timestamp,
-        _: Option<[i64; 3]>,
-        _: usize,
+        kind: Kind,
+        before: Timestamp,
+        behind: Option<[i64; 3]>,
+        limit: usize,
     ) -> Result<Vec<Aged>, StorageError> {
-        self.unusable()
+        self.read(|database| prune::aged(database, kind, before, behind, limit))
     }
-    fn remove(&mut self, _: Kind, _: &[[i64; 3]]) -> Result<(), StorageError> {
-        self.unusable()
+
+    fn remove(&mut self, kind: Kind, keys: &[[i64; 3]]) -> Result<(), StorageError> {
+        self.change(false, |transaction, _, _| prune::remove(transaction, kind, keys))
     }
 }
+
+/// Which file a path leads to.
+fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
+    std::fs::metadata(path).map(|file| (file.dev(), file.ino()))
+}
+
+fn failed(path: &Path, source: rusqlite::Error) -> StorageError {
+    let path = path.to_owned();
+    match source.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StorageError::Busy { path },
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            StorageError::Damaged { path, source: source.into() }
+        }
+        // What comes from us, and not from the disk: a number that is too large, a text with a zero byte.
+        None
+        | Some(
+            ErrorCode::ConstraintViolation
+            | ErrorCode::TypeMismatch
+            | ErrorCode::TooBig
+            | ErrorCode::ParameterOutOfRange,
+        ) => StorageError::Unfit { path, source: source.into() },
+        Some(_) => StorageError::Database { path, source: source.into() },
+    }
+}
+
+/// Moves a damaged ledger out of the way, as `evidence.db.broken-DATE` with what belongs to it. Returns its new name.
+///
+/// # Errors
+/// What the system says; or that so many have been set aside that the disk must be looked at first.
+pub(super) fn set_aside(state: &Path, now: Timestamp) -> std::io::Result<PathBuf> {
+    let date = jiff::Timestamp::from_second(now.seconds())
+        .map_or_else(|_| now.to_string(), |at| at.strftime("%Y-%m-%dT%H%M%SZ").to_string());
+    let broken = format!("{FILE}.broken-");
+    let names = std::fs::read_dir(state)?.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let is_ledger =
+        |name: &String| name.starts_with(&broken) && !name.ends_with("-wal") && !name.ends_with("-shm");
+    if names.filter(is_ledger).count() >= MOST_BROKEN {
+        let why =
+            format!("{MOST_BROKEN} damaged ones are kept already: look at the disk, and move them away");
+        return Err(std::io::Error::other(why));
+    }
+    let aside = state.join(format!("{broken}{date}"));
+    // The log first: a new ledger must not find it.
+    for part in ["-wal", "-shm", ""] {
+        let mut target = aside.as_os_str().to_owned();
+        target.push(part);
+        match std::fs::rename(state.join(format!("{FILE}{part}")), target) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(aside)
+}
+
+/// The file in the state directory.
+pub(super) const FILE: &str = "evidence.db";
+
+/// So many damaged ledgers are kept; a disk that damages more of them is no place for another.
+const MOST_BROKEN: usize = 3;
+
+/// `trusted_schema`: a schema that somebody else wrote runs nothing. `journal_size_limit`: what a long read made the log
+/// grow to is given back.
+const PRAGMAS: &str = "
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = NORMAL;
+PRAGMA trusted_schema = OFF;
+PRAGMA cache_size = -4096;
+PRAGMA journal_size_limit = 16777216;
+";

@@ -34,6 +34,25 @@ impl Batch {
             && self.builds.is_empty()
     }
 
+    /// The rows in two parts, of which neither is empty if there are two rows or more.
+    #[must_use]
+    pub fn halves(mut self) -> (Self, Self) {
+        fn half<T>(rows: &mut Vec<T>, takes_odd: &mut bool) -> Vec<T> {
+            let middle = if *takes_odd { rows.len() / 2 } else { rows.len().div_ceil(2) };
+            *takes_odd ^= rows.len() % 2 == 1;
+            rows.split_off(middle)
+        }
+        let mut odd = false;
+        let behind = Self {
+            claims: half(&mut self.claims, &mut odd),
+            verdicts: half(&mut self.verdicts, &mut odd),
+            events: half(&mut self.events, &mut odd),
+            fates: half(&mut self.fates, &mut odd),
+            builds: half(&mut self.builds, &mut odd),
+        };
+        (self, behind)
+    }
+
     /// Adds another's rows behind these.
     pub fn append(&mut self, mut other: Self) {
         self.claims.append(&mut other.claims);
@@ -185,6 +204,14 @@ pub enum StorageError {
         /// The file.
         path: PathBuf,
     },
+    /// A row that the database cannot take, as it is.
+    #[error("a row does not fit into the ledger {path}: {source}")]
+    Unfit {
+        /// The file.
+        path: PathBuf,
+        /// What the database says.
+        source: Source,
+    },
     /// Anything else that the database says: a full disk, one that cannot be written.
     #[error("the ledger {path} cannot be used: {source}")]
     Database {
@@ -304,7 +331,8 @@ pub trait Storage: Send + std::fmt::Debug {
     fn oldest(&mut self, limit: usize) -> Result<Vec<Chained>, StorageError>;
 
     /// Removes the verdicts up to this number, all or nothing: those that are to be carried are written again at the
-    /// end first, and a checkpoint is signed for the last one removed.
+    /// end first, and a checkpoint is signed for the last one removed. The last verdict of all stays. Returns how many
+    /// are gone from where they were.
     ///
     /// # Errors
     /// [`StorageError`]; nothing was written.
@@ -314,7 +342,7 @@ pub trait Storage: Send + std::fmt::Debug {
         carry: &[Chained],
         now: Timestamp,
         sign: Sign<'_>,
-    ) -> Result<(), StorageError>;
+    ) -> Result<u64, StorageError>;
 
     /// Rows of a kind from before a time, at most so many: those that come behind a key, in the order in which they are
     /// to go.
