@@ -3,12 +3,13 @@
 //! [`row`] has the rows, which are plain values; [`storage`] the interface behind which they are kept, and
 //! [`ledger`] the handle that the service writes through: off the request path for what is routine, before the answer
 //! for a refusal, and never in the way of serving. What is read back is not trusted: a claim is a claim again,
-//! which is parsed, checked and judged.
+//! which is parsed, checked and judged. [`comparison`] holds what was built here against claims.
 
 pub mod account;
 mod backlog;
 pub mod chain;
 mod codec;
+pub mod comparison;
 pub mod ledger;
 mod reader;
 mod retention;
@@ -22,6 +23,7 @@ mod writer;
 pub use account::Account;
 pub use chain::{Carried, ChainHash, Chained, Head, HeadError, SealKind, SignedHead};
 pub use ledger::{Ledger, LedgerStatus, LedgerTerms};
+pub use comparison::{Claimed, compare, counting};
 pub use row::{
     BuildKind, BuildRow, ClaimRow, ClaimSeen, EventKind, EventRow, Fate, FateRow, Heard, Outcome, VerdictRow,
     Word,
