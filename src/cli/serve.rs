@@ -1,6 +1,6 @@
 //! `countersign serve`.
 
-use crate::cli::upload::keep_uploading;
+use crate::cli::upload::{is_wanted, keep_uploading};
 use crate::cli::{Exit, fail, run_async};
 use crate::config::{self, Environment, LoadError, Loaded, Location};
 use crate::run::Running;
@@ -89,12 +89,12 @@ impl Signals {
     }
 }
 
-/// The uploader beside the service, where there is anything to upload to.
+/// The uploader beside the service, where there is anything for it to do.
 struct Uploading(Option<(CancellationToken, tokio::task::JoinHandle<()>)>);
 
 impl Uploading {
     fn start(loaded: &Loaded) -> Self {
-        Self((!loaded.config.destinations.is_empty()).then(|| {
+        Self(is_wanted(&loaded.config).then(|| {
             let stop = CancellationToken::new();
             (stop.clone(), tokio::spawn(keep_uploading(loaded.file.clone(), stop)))
         }))

@@ -1,7 +1,8 @@
 //! `countersign upload`: the uploader as a process, and the child of `serve` that is one.
 
 use crate::cli::{Exit, fail, run_async};
-use crate::config::Loaded;
+use crate::config::{Config, Loaded};
+use crate::spool::Spool;
 use crate::upload::{Lock, LockError, Uploader};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use std::io::Read;
@@ -16,8 +17,12 @@ pub(super) fn upload(loaded: &Loaded, is_child: bool) -> Exit {
     if let Err(error) = leave_no_core() {
         return fail(Exit::Io, &error);
     }
-    if loaded.config.destinations.is_empty() {
-        eprintln!("countersign: there is nowhere to upload to: the configuration has no [destinations.NAME]");
+    if !is_wanted(&loaded.config) {
+        eprintln!(
+            "countersign: there is nowhere to upload to: the configuration has no [destinations.NAME]; and no builds to \
+             take note of: {} is no spool of this user (`upload.spool-directory`)",
+            loaded.config.upload.spool_directory.display()
+        );
         return Exit::Config;
     }
     if is_child && let Err(error) = end_with_parent() {
@@ -38,6 +43,12 @@ pub(super) fn upload(loaded: &Loaded, is_child: bool) -> Exit {
     exit
 }
 
+/// Whether there is anything to do for an uploader: somewhere to upload to, or a spool from which it takes note of
+/// what is built here.
+pub(super) fn is_wanted(config: &Config) -> bool {
+    !config.destinations.is_empty() || Spool::open(&config.upload.spool_directory).is_ok()
+}
+
 async fn uploading(loaded: &Loaded) -> Exit {
     let (config, file) = (&loaded.config, loaded.file.as_deref());
     let uploader = match Uploader::start(config, file, &Handle::current(), crate::clock::now) {
@@ -46,6 +57,11 @@ async fn uploading(loaded: &Loaded) -> Exit {
     };
     for destination in &config.destinations {
         tracing::info!(destination = destination.name, "uploading");
+    }
+    if config.destinations.is_empty() {
+        tracing::info!(
+            "taking note of what is built here; nothing is uploaded, as there is no [destinations.NAME]"
+        );
     }
     let stopped = until_stopped().await;
     uploader.stop(PATIENCE);

@@ -157,6 +157,18 @@ pub struct Limits {
     pub spool: ByteSize,
 }
 
+impl Limits {
+    /// Those of one narinfo.
+    pub fn of_narinfo(&self) -> crate::format::Limits {
+        crate::format::Limits {
+            bytes: usize::try_from(self.narinfo.bytes()).unwrap_or(usize::MAX),
+            signatures: self.signatures.get(),
+            references: self.references.get(),
+            nar_size: self.nar.bytes(),
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

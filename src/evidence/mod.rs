@@ -22,8 +22,8 @@ mod writer;
 
 pub use account::Account;
 pub use chain::{Carried, ChainHash, Chained, Head, HeadError, SealKind, SignedHead};
-pub use ledger::{Ledger, LedgerStatus, LedgerTerms};
 pub use comparison::{Claimed, compare, counting};
+pub use ledger::{Ledger, LedgerStatus, LedgerTerms};
 pub use row::{
     BuildKind, BuildRow, ClaimRow, ClaimSeen, EventKind, EventRow, Fate, FateRow, Heard, Outcome, VerdictRow,
     Word,

@@ -3,6 +3,7 @@
 //! ```text
 //! SPOOL/SECONDS-NANOS-PID-TRY.build     one record; their names sort by time
 //! SPOOL/SECONDS-NANOS-PID-TRY.new       one being written, or left by a hook that was killed
+//! SPOOL/SECONDS-NANOS-PID-TRY.held      one that was taken and waits for the ledger alone
 //! SPOOL/roots/HASH-NAME                 → STORE/HASH-NAME, for the garbage collector
 //! SPOOL/refused/                        what had a record's name and was none
 //! STATE/gcroots/auto/NAME               → SPOOL/roots/HASH-NAME, made by the hook where it may, else by the daemon
@@ -60,6 +61,19 @@ pub fn is_unfinished(name: &[u8]) -> bool {
     name.strip_suffix(b".new").is_some_and(is_stem)
 }
 
+/// Whether a file is called like a record that was taken and is held.
+pub fn is_held(name: &[u8]) -> bool {
+    name.strip_suffix(b".held").is_some_and(is_stem)
+}
+
+/// The name of a finished record once it is held; any other name stays.
+pub fn held(name: &[u8]) -> Vec<u8> {
+    match name.strip_suffix(b".build") {
+        Some(stem) => [stem, b".held"].concat(),
+        None => name.to_vec(),
+    }
+}
+
 /// The longest stem: 20, 10, 10 and 10 digits, with dashes.
 const STEM_MAX: usize = 53;
 
@@ -90,6 +104,10 @@ mod tests {
             assert!(is_record(stem.record().as_bytes()) && !is_unfinished(stem.record().as_bytes()));
             assert!(is_unfinished(stem.unfinished().as_bytes()) && !is_record(stem.unfinished().as_bytes()));
         }
+        let taken = held(stem(1, 2).record().as_bytes());
+        assert_eq!(taken, b"000000000001-000000002-7-0.held");
+        assert!(is_held(&taken) && !is_record(&taken) && !is_unfinished(&taken));
+        assert!(!is_held(stem(1, 2).record().as_bytes()) && !is_held(b"x.held"));
         for other in [".build", "-1.build", "roots", "a.build", "1.build~", "1/2.build", "1\n.build"] {
             assert!(!is_record(other.as_bytes()), "{other}");
         }

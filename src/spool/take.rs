@@ -76,8 +76,37 @@ impl Spool {
     /// # Errors
     /// [`SpoolError`] if the spool cannot be listed. No single file makes an error.
     pub fn records(&self, most: usize) -> Result<Batch, SpoolError> {
+        self.batch(most, layout::is_record)
+    }
+
+    /// The oldest records that are held, at most `most`; as with [`Self::records`].
+    ///
+    /// # Errors
+    /// As [`Self::records`].
+    pub fn held(&self, most: usize) -> Result<Batch, SpoolError> {
+        self.batch(most, layout::is_held)
+    }
+
+    /// Puts a record aside that is done but for the ledger, if no more than `most` are held already, and says whether it
+    /// did. It is no longer among [`Self::records`].
+    ///
+    /// # Errors
+    /// [`SpoolError`] if it cannot be put aside; it is then where it was.
+    pub fn hold(&self, taken: &Taken, most: usize) -> Result<bool, SpoolError> {
+        let mut held = 0_usize;
+        self.names(|name| held = held.saturating_add(usize::from(layout::is_held(name))))?;
+        if held >= most {
+            return Ok(false);
+        }
+        let name = layout::held(&taken.name);
+        let renamed = renameat(&self.shared.dir, taken.name.as_slice(), &self.shared.dir, name.as_slice());
+        renamed.map_err(|errno| self.shared.failed("rename", &taken.name, errno))?;
+        self.shared.sync().map(|()| true)
+    }
+
+    fn batch(&self, most: usize, is_wanted: fn(&[u8]) -> bool) -> Result<Batch, SpoolError> {
         let mut batch = Batch::default();
-        for name in self.oldest(most)? {
+        for name in self.oldest(most, is_wanted)? {
             match self.shared.read(&name) {
                 Ok(Some(record)) => {
                     batch.taken.push(Taken { record, name, shared: Arc::clone(&self.shared) })
@@ -101,11 +130,11 @@ impl Spool {
     }
 
     /// The names that sort first. The heap keeps memory down, however full the spool is.
-    fn oldest(&self, most: usize) -> Result<Vec<Vec<u8>>, SpoolError> {
+    fn oldest(&self, most: usize, is_wanted: fn(&[u8]) -> bool) -> Result<Vec<Vec<u8>>, SpoolError> {
         let mut oldest: BinaryHeap<Vec<u8>> = BinaryHeap::new();
         let left = self.left.lock().unwrap_or_else(PoisonError::into_inner);
         self.names(|name| {
-            if !layout::is_record(name) || left.contains(name) {
+            if !is_wanted(name) || left.contains(name) {
                 return;
             }
             if oldest.len() < most {

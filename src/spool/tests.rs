@@ -349,3 +349,27 @@ fn a_spool_that_was_replaced_is_told() {
     Spool::create(&scene.path()).unwrap();
     assert!(matches!(scene.spool.waiting(), Err(SpoolError::Gone { .. })));
 }
+
+#[test]
+fn what_is_held_is_out_of_the_way_and_shown_apart() {
+    let scene = Scene::new();
+    for seconds in [1, 2, 3] {
+        scene.put(seconds);
+    }
+    let taken = scene.spool.records(2).unwrap().taken;
+    assert!(scene.spool.hold(&taken[0], 2).unwrap());
+    assert!(scene.spool.hold(&taken[1], 2).unwrap());
+    assert_eq!(scene.times(10), [3]);
+    assert_eq!(scene.spool.waiting().unwrap(), 1, "what is held waits for no uploader");
+    let third = scene.spool.records(1).unwrap().taken.remove(0);
+    assert!(!scene.spool.hold(&third, 2).unwrap(), "two are held already");
+    assert_eq!(scene.times(10), [3]);
+    // Whoever opens the spool anew finds it.
+    let again = Spool::open(&scene.path()).unwrap();
+    let mut held = again.held(10).unwrap().taken;
+    assert_eq!(held.iter().map(|one| one.record().built()).collect::<Vec<_>>(), [1, 2]);
+    held.remove(0).done().unwrap();
+    assert_eq!(again.held(10).unwrap().taken.len(), 1);
+    fs::write(scene.path().join("000000000009-000000000-1-0.held"), "no record").unwrap();
+    assert!(again.held(10).unwrap().refused[0].is_moved);
+}

@@ -16,6 +16,7 @@
 
 mod ahead;
 mod asker;
+mod builds;
 mod inputs;
 mod intake;
 mod keys;

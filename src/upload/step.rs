@@ -16,6 +16,7 @@ use crate::pack::{PackError, Packed, measure, pack_in};
 use crate::queue::{Event, Origin, Row, State, StoredNar, Wish};
 use crate::store::{PathInfo, StoreError, dump};
 use crate::upload::ahead::deepest_first;
+use crate::upload::builds::Build;
 use crate::upload::inputs;
 use crate::upload::intake::may_leave;
 use crate::upload::lane::Lane;
@@ -42,6 +43,9 @@ pub(super) fn step(shared: &Shared, lane: &Lane, row: &Row) -> Result<Event, Set
     let Some(info) = shared.link.ask(|store| store.path_info(&row.path))? else {
         return Ok(Event::GivenUp("it is no longer in the store: somebody deleted it".to_owned()));
     };
+    if row.entry.origin != Origin::Built && row.entry.state == State::Queued {
+        note_build(shared, &info, row.derivation.as_ref());
+    }
     let work = Work { shared, lane, row, place: &place, info: &info };
     match &row.entry.state {
         State::Queued => work.examine(),
@@ -390,6 +394,15 @@ impl Work<'_> {
 
     fn path(&self) -> &StorePath {
         &self.core().store_path
+    }
+}
+
+/// Writes a path that was built here and that no hook reported into the ledger, as far as that can be done now.
+fn note_build(shared: &Shared, info: &PathInfo, derivation: Option<&StorePath>) {
+    let now = shared.now();
+    let Some(build) = Build::of(info, derivation, now) else { return };
+    if let Err(trouble) = shared.builds.report(&[build], now) {
+        tracing::warn!(path = %info.core.store_path, trouble, "this build was not written into the ledger");
     }
 }
 

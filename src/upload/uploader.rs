@@ -10,7 +10,8 @@ use crate::state::{StateDirectory, StateError};
 use crate::store::{AddressError, StoreAddress};
 use crate::trust::{Policy, Timestamp};
 use crate::upload::asker::Asker;
-use crate::upload::intake;
+use crate::upload::builds::{Build, Builds, ask_caches};
+use crate::upload::intake::Intake;
 use crate::upload::keys::{Keys, KeysError};
 use crate::upload::lane::Lane;
 use crate::upload::link::Link;
@@ -19,6 +20,7 @@ use crate::upload::step::{Setback, step};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -68,6 +70,7 @@ pub(super) struct Shared {
     /// Where NARs are packed.
     pub(super) packed: PathBuf,
     pub(super) packing: Permits,
+    pub(super) builds: Builds,
     pub(super) stopping: AtomicBool,
     lanes: Vec<Lane>,
     queue: Mutex<Queue>,
@@ -92,7 +95,10 @@ impl Uploader {
         let state = StateDirectory::at(config.state_directory.clone());
         state.create()?;
         let machines = state.public_keys()?;
-        let keys = Keys::load(&config.upload.signing_key_files, &config.policy, &machines.all)?;
+        // Where nothing goes anywhere, no key is read.
+        let files = config.upload.signing_key_files.as_slice();
+        let files = if config.destinations.is_empty() { &[] } else { files };
+        let keys = Keys::load(files, &config.policy, &machines.all)?;
         let queue = Queue::open(state.path())?;
         let io = |doing| move |source| StartError::Io { doing, source };
         let packed = state.path().join("packed");
@@ -113,6 +119,9 @@ impl Uploader {
         let program = std::env::current_exe().map_err(io("find this program"))?;
         let link = Link::new(StoreAddress::of_process()?, config.store_dir.clone(), spool.clone());
         let names = Names::of_system();
+        let (builds, questions) =
+            Builds::new(state.path().to_owned(), Arc::clone(&config.policy), config.limits.of_narinfo());
+        let asks = Asker::new(program.clone(), file);
         let shared = Arc::new(Shared {
             upload: config.upload.clone(),
             policy: Arc::clone(&config.policy),
@@ -125,6 +134,7 @@ impl Uploader {
             asker: Mutex::new(Asker::new(program, file)),
             packed,
             packing: Permits::new(config.upload.jobs.get()),
+            builds,
             stopping: AtomicBool::new(false),
             lanes: config.destinations.iter().map(|d| Lane::new(d.clone(), names.clone())).collect(),
             queue: Mutex::new(queue),
@@ -134,6 +144,7 @@ impl Uploader {
         });
         let uploader = Self { shared };
         uploader.spawn("intake".to_owned(), move |shared| run_intake(shared, spool.as_deref()))?;
+        uploader.spawn("builds".to_owned(), move |shared| run_builds(shared, &questions, asks))?;
         for index in 0..uploader.shared.lanes.len() {
             for _ in 0..config.upload.jobs.get() {
                 uploader.spawn(format!("lane {index}"), move |shared| {
@@ -177,6 +188,7 @@ fn run_intake(shared: &Shared, spool: Option<&Spool>) {
     let notices = spool.map(Spool::notices);
     let mut trouble = String::new();
     let mut kept = None;
+    let mut intake = Intake::new();
     while !shared.is_stopping() {
         let mut taken = 0;
         let mut work = || {
@@ -186,7 +198,7 @@ fn run_intake(shared: &Shared, spool: Option<&Spool>) {
                 keep_needed(shared, spool, kept.is_none())?;
                 kept = Some(edition);
             }
-            spool.map_or(Ok(0), |spool| intake::take(shared, spool))
+            spool.map_or(Ok(0), |spool| intake.take(shared, spool))
         };
         match work() {
             Ok(records) => {
@@ -205,6 +217,12 @@ fn run_intake(shared: &Shared, spool: Option<&Spool>) {
             _ => {}
         }
     }
+}
+
+/// Has the caches asked about what was built here, until it is told to stop.
+fn run_builds(shared: &Shared, questions: &Receiver<Build>, mut asker: Asker) {
+    let idle = |ask: &mut dyn FnMut()| shared.idle(ask);
+    ask_caches(&shared.builds, questions, &mut asker, || shared.now(), || shared.is_stopping(), idle);
 }
 
 /// Keeps what is still to go from being collected, and at the start lets go what no entry knows.

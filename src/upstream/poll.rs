@@ -155,12 +155,7 @@ impl Upstreams {
         for (cache, error) in cut_off {
             tracing::warn!(%cache, %error, "cannot be asked over https; the other caches are");
         }
-        let limits = Limits {
-            bytes: usize::try_from(config.limits.narinfo.bytes()).unwrap_or(usize::MAX),
-            signatures: config.limits.signatures.get(),
-            references: config.limits.references.get(),
-            nar_size: config.limits.nar.bytes(),
-        };
+        let limits = config.limits.of_narinfo();
         let (decision_timeout, late) = (config.decision_timeout, config.patience.late);
         Ok(Self { policy: Arc::clone(&config.policy), caches, limits, decision_timeout, line, late })
     }
