@@ -30,6 +30,7 @@ pub mod memo;
 pub mod pack;
 pub mod question;
 pub mod queue;
+pub mod rebuild;
 pub mod run;
 pub mod spool;
 pub mod state;

@@ -286,8 +286,7 @@ impl Landing {
         }
         let known = inner.answers.of(asked).await;
         let (earlier, occasion) = (inner.ledger.earlier(asked), self.flight.occasion());
-        let question =
-            Question::ask(&inner.upstreams, &inner.relay, asked, &known, earlier, occasion).await;
+        let question = Question::ask(&inner.upstreams, &inner.relay, asked, &known, earlier, occasion).await;
         if !question.heard.is_empty() {
             inner.answers.add(asked, &question.known).await;
         }

@@ -22,8 +22,13 @@ pub(super) fn claims(config: &Config) -> Exit {
         Ok(upstreams) => upstreams,
         Err(error) => return fail(Exit::Io, &error),
     };
-    let relay =
-        Relay::new(&config.serving, &config.limits, config.patience, config.state_directory.join("spool"), Ledger::off());
+    let relay = Relay::new(
+        &config.serving,
+        &config.limits,
+        config.patience,
+        config.state_directory.join("spool"),
+        Ledger::off(),
+    );
     match run_async(answer_all(&upstreams, &relay)) {
         Ok(exit) | Err(exit) => exit,
     }
@@ -50,8 +55,10 @@ async fn answer_all(upstreams: &Upstreams, relay: &Relay) -> Exit {
     Exit::Ok
 }
 
-async fn ask(upstreams: &Upstreams, relay: &Relay, path: HashPart) -> Vec<Told> {
-    let question = Question::ask(upstreams, relay, path, &[], ready(Earlier::default()), Occasion::Wanted).await;
+/// What every cache claims of a path.
+pub(super) async fn ask(upstreams: &Upstreams, relay: &Relay, path: HashPart) -> Vec<Told> {
+    let question =
+        Question::ask(upstreams, relay, path, &[], ready(Earlier::default()), Occasion::Wanted).await;
     let policy = question.ballot.policy();
     let mut told = Vec::new();
     for (id, said) in question.ballot.said() {

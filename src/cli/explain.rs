@@ -11,8 +11,8 @@ use crate::transfer::Relay;
 use crate::trust::{Basis, Verdict};
 use crate::upstream::{Occasion, Upstreams};
 use serde::Serialize;
-use std::future::ready;
 use std::fmt;
+use std::future::ready;
 
 /// What is printed, as text or as JSON.
 #[derive(Debug, Serialize)]
@@ -67,10 +67,20 @@ pub(super) fn explain(config: &Config, path: &str, json: bool) -> Exit {
         Err(error) => return fail(Exit::Io, &error),
     };
     let state = StateDirectory::at(config.state_directory.clone());
-    let relay = Relay::new(&config.serving, &config.limits, config.patience, state.path().join("spool"), Ledger::off());
+    let relay = Relay::new(
+        &config.serving,
+        &config.limits,
+        config.patience,
+        state.path().join("spool"),
+        Ledger::off(),
+    );
     // Explained before the runtime ends: what it cuts off is no fault of a cache.
     let explaining = async {
-        explanation(&upstreams, &Question::ask(&upstreams, &relay, asked, &[], ready(Earlier::default()), Occasion::Wanted).await, asked)
+        explanation(
+            &upstreams,
+            &Question::ask(&upstreams, &relay, asked, &[], ready(Earlier::default()), Occasion::Wanted).await,
+            asked,
+        )
     };
     let (explanation, verdict) = match run_async(explaining) {
         Ok(explained) => explained,

@@ -9,6 +9,7 @@ mod key;
 mod pages;
 mod push;
 mod queue;
+mod rebuild;
 mod serve;
 mod status;
 mod upload;
@@ -82,9 +83,10 @@ enum Command {
     },
     /// Sign what this machine builds, and send it to every destination.
     ///
-    /// A process of its own: it alone reads the signing keys. `serve` starts it where destinations are configured,
-    /// unless one runs already. Takes builds from the spool, where the post-build hook leaves them. SIGTERM and
-    /// SIGINT stop it; being killed does no harm.
+    /// A process of its own: it alone reads the signing keys. `serve` starts it where destinations are configured or
+    /// the post-build hook has its spool, unless one runs already. Takes builds from the spool, and writes into the
+    /// ledger what was built here, compared with what the caches claim; where no destination is configured it does
+    /// that alone. SIGTERM and SIGINT stop it; being killed does no harm.
     Upload {
         /// Ends when standard input does.
         #[arg(long, hide = true)]
@@ -104,6 +106,24 @@ enum Command {
         /// Only to this destination.
         #[arg(long, value_name = "NAME")]
         destination: Option<String>,
+        /// For programs.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Build paths again, and compare the results with what is installed and with what the caches claim.
+    ///
+    /// Nix builds and compares (`nix-store --realise --check`); what is installed stays as it is. All installed outputs
+    /// of a derivation are checked together. A path that is not installed is built from source: its inputs may come
+    /// from caches, itself not. The derivation must be in the store; a PATH may also be a derivation. What came of it
+    /// is written into the ledger. A result that differs stays beside the path, as PATH.check, until the next garbage
+    /// collection.
+    ///
+    /// Exit status: 0 all the same, 1 something differs from what is installed or from what a cache claims, 3 something
+    /// could not be built or found out and nothing differs.
+    Rebuild {
+        /// Store paths or base names.
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<String>,
         /// For programs.
         #[arg(long)]
         json: bool,
@@ -211,6 +231,7 @@ impl Arguments {
                 push::push(&loaded, &paths, destination.as_deref(), json)
             }
             Command::Queue(command) => queue::queue(config, &command),
+            Command::Rebuild { paths, json } => rebuild::rebuild(config, &paths, json),
             Command::Claims => claims::claims(config),
             Command::Explain { path, json } => {
                 if let Some(behind) = crate::clock::fault() {
@@ -249,6 +270,7 @@ impl Command {
             | Self::Key(_)
             | Self::Push { .. }
             | Self::Queue(_)
+            | Self::Rebuild { .. }
             | Self::Serve
             | Self::Status { .. }
             | Self::Upload { .. } => return None,

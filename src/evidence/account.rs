@@ -2,7 +2,9 @@
 //!
 //! Pure: a ballot, what was known before, and the time in, rows out.
 
-use crate::evidence::{Batch, ClaimRow, ClaimSeen, Earlier, EventKind, EventRow, Heard, Outcome, VerdictRow, Word};
+use crate::evidence::{
+    Batch, ClaimRow, ClaimSeen, Earlier, EventKind, EventRow, Heard, Outcome, VerdictRow, Word,
+};
 use crate::format::narinfo::Core;
 use crate::trust::{
     Ballot, Basis, CacheId, CheckedClaim, Policy, Reason, ReasonKind, SignerId, Timestamp, Verdict,
@@ -243,4 +245,3 @@ fn basis(basis: Basis) -> &'static str {
         Basis::Observed => "observed",
     }
 }
-

@@ -109,6 +109,20 @@ impl Store {
             .map_err(|what| StoreError::Record { doing: doing(), what })
     }
 
+    /// The derivations in the store that have a path among their outputs, in its order, whether the path is valid or not.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the daemon does not answer, or not with paths.
+    pub fn valid_derivers(&mut self, path: &StorePath) -> Result<Vec<StorePath>, StoreError> {
+        let doing = || format!("ask for the derivations of {path}");
+        let request = Request::default().number(QUERY_VALID_DERIVERS).text(&path.to_absolute_path(&self.dir));
+        let raw = self.exchange(doing, &request, |wire| wire.texts(DERIVERS_MAX, PATH_MAX))?;
+        raw.iter()
+            .map(|text| parse(&self.dir, text))
+            .collect::<Result<_, String>>()
+            .map_err(|what| StoreError::Record { doing: doing(), what })
+    }
+
     /// Those of the paths that are valid, in the store's order. Nothing is substituted.
     ///
     /// # Errors
@@ -225,8 +239,12 @@ const ADD_TEMP_ROOT: u64 = 11;
 const ADD_INDIRECT_ROOT: u64 = 12;
 const QUERY_PATH_INFO: u64 = 26;
 const QUERY_VALID_PATHS: u64 = 31;
+const QUERY_VALID_DERIVERS: u64 = 33;
 const ADD_SIGNATURES: u64 = 37;
 const QUERY_DERIVATION_OUTPUTS: u64 = 41;
+
+/// Derivations of one output. A guess: for contents that are fixed in advance there may be hundreds.
+const DERIVERS_MAX: usize = 100_000;
 
 /// Outputs of one derivation. A guess: real ones have up to a dozen.
 const OUTPUTS_MAX: usize = 10_000;

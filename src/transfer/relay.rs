@@ -5,8 +5,8 @@
 
 use crate::config::{Limits, Patience, Serving, VerifyBeforeSending};
 use crate::evidence::{Fate, Ledger};
-use crate::format::{HashPart, NarHash};
 use crate::format::content_address::ContentAddress;
+use crate::format::{HashPart, NarHash};
 use crate::transfer::broken::{Broken, liar};
 use crate::transfer::budget::Budget;
 use crate::transfer::fates::told;

@@ -3,11 +3,11 @@
 //! A source whose first byte is late is hedged with one other: whichever begins first delivers, the other is dropped.
 //! So a source that takes connections and says nothing costs [`Patience::hedge`] once, and nobody waits for it again.
 
-use crate::evidence::{Fate, Ledger};
-use crate::transfer::fates::told;
 use crate::config::Patience;
+use crate::evidence::{Fate, Ledger};
 use crate::transfer::Codec;
 use crate::transfer::cost::{Remaining, expected};
+use crate::transfer::fates::told;
 use crate::transfer::fetch::{Fetch, Interrupted, Terms, in_time};
 use crate::transfer::plan::{Failure, Plan};
 use crate::transfer::relay::Demand;
