@@ -232,7 +232,7 @@ impl<'a> Recorder<'a> {
         let caches = match Upstreams::new(config) {
             Ok(upstreams) => {
                 let spool = config.state_directory.join("spool");
-                Some((upstreams, Relay::new(&config.serving, &config.limits, config.patience, spool)))
+                Some((upstreams, Relay::new(&config.serving, &config.limits, config.patience, spool, Ledger::off())))
             }
             Err(error) => {
                 eprintln!("countersign: no cache is asked what it claims: {error}");

@@ -22,6 +22,7 @@ pub struct Store {
     wire: Wire,
     dir: StoreDir,
     nix_version: String,
+    process: Option<u32>,
     /// Whether the next bytes of the connection are what they should be.
     usable: bool,
 }
@@ -45,10 +46,12 @@ impl Store {
 
     /// Greets the daemon at the other end of a socket.
     pub(super) fn over(stream: UnixStream, dir: StoreDir, patience: Duration) -> Result<Self, StoreError> {
+        let process = sockopt::socket_peercred(&stream).ok();
+        let process = process.and_then(|peer| u32::try_from(peer.pid.as_raw_nonzero().get()).ok());
         let mut wire = Wire::new(stream, patience);
         let doing = || "greet the Nix daemon".to_owned();
         match greet(&mut wire) {
-            Ok(Ok(nix_version)) => Ok(Self { wire, dir, nix_version, usable: true }),
+            Ok(Ok(nix_version)) => Ok(Self { wire, dir, nix_version, process, usable: true }),
             Ok(Err(message)) => Err(StoreError::Daemon { doing: doing(), message }),
             Err(source) => Err(StoreError::Lost { doing: doing(), source }),
         }
@@ -57,6 +60,12 @@ impl Store {
     /// The daemon's version of Nix, as it says.
     pub fn nix_version(&self) -> &str {
         &self.nix_version
+    }
+
+    /// The process that listens on the daemon's socket, where the kernel says: the daemon's first, or systemd's where
+    /// that holds the socket.
+    pub const fn process(&self) -> Option<u32> {
+        self.process
     }
 
     /// The directory of the store's paths.
@@ -141,6 +150,20 @@ impl Store {
                 let path = parse(&self.dir, text)?;
                 if asked.contains(&path) { Ok(path) } else { Err(format!("{path} was not asked for")) }
             })
+            .collect::<Result<_, String>>()
+            .map_err(|what| StoreError::Record { doing: doing(), what })
+    }
+
+    /// Every path that is valid, in the store's order.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the daemon does not answer, or names something that is no path of its store.
+    pub fn all_valid_paths(&mut self) -> Result<Vec<StorePath>, StoreError> {
+        let doing = || "ask for all valid paths".to_owned();
+        let request = Request::default().number(QUERY_ALL_VALID_PATHS);
+        let raw = self.exchange(doing, &request, |wire| wire.texts(PATHS_MAX, PATH_MAX))?;
+        raw.iter()
+            .map(|text| parse(&self.dir, text))
             .collect::<Result<_, String>>()
             .map_err(|what| StoreError::Record { doing: doing(), what })
     }
@@ -237,6 +260,7 @@ const PATIENCE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 const ADD_TEMP_ROOT: u64 = 11;
 const ADD_INDIRECT_ROOT: u64 = 12;
+const QUERY_ALL_VALID_PATHS: u64 = 23;
 const QUERY_PATH_INFO: u64 = 26;
 const QUERY_VALID_PATHS: u64 = 31;
 const QUERY_VALID_DERIVERS: u64 = 33;
@@ -245,6 +269,9 @@ const QUERY_DERIVATION_OUTPUTS: u64 = 41;
 
 /// Derivations of one output. A guess: for contents that are fixed in advance there may be hundreds.
 const DERIVERS_MAX: usize = 100_000;
+
+/// Paths of one store. A guess: large ones have 200,000, and what one answer may have in bytes ends it before that.
+const PATHS_MAX: usize = 1_000_000;
 
 /// Outputs of one derivation. A guess: real ones have up to a dozen.
 const OUTPUTS_MAX: usize = 10_000;

@@ -144,6 +144,29 @@ fn valid_paths_without_substitution() {
 }
 
 #[test]
+fn all_valid_paths() {
+    let two = "/nix/store/22222222222222222222222222222222-two";
+    let question = said().n(23);
+    let answer = said().last().list(&[FULL, two]);
+    let (store, daemon) = after_welcome(vec![Hear(question.clone()), Say(answer)]);
+    assert_eq!(store.unwrap().all_valid_paths().unwrap(), [path('0', "one"), path('2', "two")]);
+    daemon.join().unwrap();
+    let (store, daemon) = after_welcome(vec![Hear(question), Say(said().last().list(&[FULL, "/etc"]))]);
+    let mut store = store.unwrap();
+    let error = store.all_valid_paths().unwrap_err();
+    assert!(matches!(error, StoreError::Record { .. }) && error.to_string().contains("/etc"), "{error}");
+    assert!(store.is_usable());
+    daemon.join().unwrap();
+}
+
+#[test]
+fn the_process_that_listens_is_known() {
+    let (store, daemon) = after_welcome(vec![]);
+    assert_eq!(store.unwrap().process(), Some(std::process::id()));
+    daemon.join().unwrap();
+}
+
+#[test]
 fn roots_and_signatures() {
     let done = || Say(said().last().n(1));
     let (store, daemon) = after_welcome(vec![
