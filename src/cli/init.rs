@@ -128,7 +128,7 @@ fn with_netrc(conf: &NixConf, conf_dir: &Path) -> Result<Plan, Exit> {
 }
 
 /// The files in which users set what is theirs (nix.conf(5)).
-fn user_files(var: impl Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
+pub(super) fn user_files(var: impl Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
     let var = |name: &str| var(name).filter(|value| !value.is_empty());
     if let Some(list) = var("NIX_USER_CONF_FILES") {
         return std::env::split_paths(&list).collect();
@@ -155,7 +155,7 @@ fn of_users(files: &[PathBuf]) -> Vec<String> {
 }
 
 /// A regular file, up to a byte more than is ever wanted.
-fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+pub(super) fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     if !std::fs::metadata(path)?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
     }
@@ -230,7 +230,7 @@ fn complain(exit: Exit, words: &str) -> Exit {
 }
 
 /// Where Nix's configuration is unless $NIX_CONF_DIR says otherwise.
-const USUAL_DIR: &str = "/etc/nix";
+pub(super) const USUAL_DIR: &str = "/etc/nix";
 
 #[cfg(test)]
 mod tests {

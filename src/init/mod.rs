@@ -29,6 +29,6 @@ mod unknown;
 
 pub use draft::{DraftError, Entry, Netrc, Plan, PlannedCache, draft};
 pub use keys::PlannedSigner;
-pub use names::shown;
+pub use names::{shown, without_secrets};
 pub use nix_conf::{LARGEST, NixConf, NixConfError, Origin, ReadFile, Word};
 pub use print::{summary, toml};

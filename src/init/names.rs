@@ -73,7 +73,7 @@ pub fn shown(text: &str) -> String {
 }
 
 /// A substituter without what may be secret in it: user, password and the values of its parameters.
-pub(super) fn without_secrets(substituter: &str) -> String {
+pub fn without_secrets(substituter: &str) -> String {
     let (scheme, rest) = substituter.split_once("://").map_or(("", substituter), |(s, rest)| (s, rest));
     let mark = if scheme.is_empty() { "" } else { "://" };
     // Whatever stands before the last @, for a password may contain what should have been escaped.

@@ -43,7 +43,7 @@ pub struct Word {
 
 impl Word {
     /// Where it stands, in words.
-    pub(super) fn place(&self) -> String {
+    pub fn place(&self) -> String {
         self.origin.as_ref().map_or_else(|| "Nix's default".to_owned(), Origin::to_string)
     }
 }
@@ -55,6 +55,8 @@ pub struct NixConf {
     pub files: Vec<PathBuf>,
     /// Files that `!include` names and that could not be read, and why.
     pub skipped: Vec<String>,
+    /// Single values that a later line replaced by another, by the setting's name.
+    pub replaced: Vec<(&'static str, Word)>,
     values: BTreeMap<&'static str, Vec<Word>>,
 }
 
@@ -109,6 +111,7 @@ impl Default for NixConf {
         Self {
             files: Vec::new(),
             skipped: Vec::new(),
+            replaced: Vec::new(),
             values: defaults.map(|setting| (setting.name, vec![word(setting.default)])).collect(),
         }
     }
@@ -122,6 +125,23 @@ impl NixConf {
     pub fn read(root: &Path, read_file: ReadFile<'_>) -> Result<Self, NixConfError> {
         let mut reading = Reading { read_file, open: Vec::new(), bytes: 0, conf: Self::default() };
         reading.file(root, None)?;
+        Ok(reading.conf)
+    }
+
+    /// Reads several files and what they include, each as if it stood behind the one before. One that is not there is
+    /// as if it were empty.
+    ///
+    /// # Errors
+    /// [`NixConfError`] if one cannot be read for another reason, or Nix could not use it either.
+    pub fn read_all(roots: &[PathBuf], read_file: ReadFile<'_>) -> Result<Self, NixConfError> {
+        let mut reading = Reading { read_file, open: Vec::new(), bytes: 0, conf: Self::default() };
+        for root in roots {
+            match reading.file(root, None) {
+                Err(NixConfError::Read { included: None, why, .. })
+                    if why.kind() == io::ErrorKind::NotFound => {}
+                read => read?,
+            }
+        }
         Ok(reading.conf)
     }
 
@@ -140,8 +160,14 @@ impl NixConf {
         }
     }
 
-    /// What of these settings a file says itself, each with one place.
+    /// What of the settings that a draft is made from a file says itself, each with one place.
     pub fn written(&self) -> impl Iterator<Item = (&'static str, &Origin)> {
+        let drafted = |name: &str| SETTINGS.iter().any(|setting| setting.name == name && setting.is_drafted);
+        self.all_written().filter(move |(name, _)| drafted(name))
+    }
+
+    /// What of all these settings a file says itself, each with one place.
+    pub fn all_written(&self) -> impl Iterator<Item = (&'static str, &Origin)> {
         self.values.iter().filter_map(|(name, words)| Some((*name, words.last()?.origin.as_ref()?)))
     }
 
@@ -154,7 +180,9 @@ impl NixConf {
             (Some(setting), _) => {
                 let text = words.iter().map(|w| w.text.as_str()).collect::<Vec<_>>().join(" ");
                 let origin = words.into_iter().next().and_then(|word| word.origin);
-                self.values.insert(setting.name, vec![Word { text, origin }]);
+                let earlier = self.values.insert(setting.name, vec![Word { text, origin }]);
+                let earlier = earlier.into_iter().flatten().filter(|word| word.origin.is_some());
+                self.replaced.extend(earlier.map(|word| (setting.name, word)));
             }
             (None, Some(setting)) if setting.is_list => {
                 self.values.entry(setting.name).or_default().extend(words);
@@ -254,14 +282,21 @@ struct Setting {
     is_list: bool,
     /// One word, or none.
     default: &'static str,
+    /// Whether a draft is made from it; of the others only `doctor` has something to say.
+    is_drafted: bool,
 }
 
 const fn list(name: &'static str, aliases: &'static [&'static str], default: &'static str) -> Setting {
-    Setting { name, aliases, is_list: true, default }
+    Setting { name, aliases, is_list: true, default, is_drafted: true }
 }
 
 const fn one(name: &'static str, aliases: &'static [&'static str]) -> Setting {
-    Setting { name, aliases, is_list: false, default: "" }
+    Setting { name, aliases, is_list: false, default: "", is_drafted: true }
+}
+
+/// One that is no part of a draft.
+const fn aside(name: &'static str, aliases: &'static [&'static str], default: &'static str) -> Setting {
+    Setting { name, aliases, is_list: false, default, is_drafted: false }
 }
 
 /// Names, aliases and defaults of NixOS/nix `src/libstore/globals.hh`, the same from 2.8 to 2.34.
@@ -279,6 +314,12 @@ const SETTINGS: &[Setting] = &[
     one("require-sigs", &[]),
     one("fallback", &["build-fallback"]),
     one("accept-flake-config", &[]),
+    aside("builders", &[], ""),
+    aside("builders-use-substitutes", &[], ""),
+    aside("substitute", &["build-use-substitutes"], ""),
+    aside("narinfo-cache-negative-ttl", &[], "3600"),
+    aside("narinfo-cache-positive-ttl", &[], "2592000"),
+    aside("post-build-hook", &[], ""),
 ];
 
 /// The largest nix.conf, with all that it includes, in bytes. As for our own configuration: a guess far above

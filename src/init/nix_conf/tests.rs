@@ -124,3 +124,20 @@ fn what_include_may_miss_is_listed_if_it_is_there_and_cannot_be_read() {
     .unwrap();
     assert_eq!(conf.skipped, ["/n/tokens.conf (included at /n/nix.conf:1): permission denied"]);
 }
+
+#[test]
+fn what_was_replaced_is_kept_and_is_no_part_of_a_draft() {
+    let conf =
+        read(&[("/n/nix.conf", "post-build-hook = /a b\npost-build-hook = /c\nsubstituters = x")]).unwrap();
+    assert_eq!(texts(&conf, "post-build-hook"), ["/c"]);
+    let replaced: Vec<_> = conf.replaced.iter().map(|(name, word)| (*name, word.text.as_str())).collect();
+    assert_eq!(replaced, [("post-build-hook", "/a b")]);
+    assert_eq!(conf.written().map(|(name, _)| name).collect::<Vec<_>>(), ["substituters"]);
+    assert_eq!(
+        conf.all_written().map(|(name, _)| name).collect::<Vec<_>>(),
+        ["post-build-hook", "substituters"]
+    );
+    // A default is replaced too, and by nobody's mistake.
+    let once = read(&[("/n/nix.conf", "narinfo-cache-negative-ttl = 0")]).unwrap();
+    assert!(once.replaced.is_empty());
+}
