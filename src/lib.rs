@@ -22,6 +22,7 @@ pub mod control;
 pub mod countersigner;
 pub mod crash;
 pub mod destination;
+pub mod doctor;
 pub mod evidence;
 pub mod format;
 pub mod http_client;

@@ -205,6 +205,11 @@ impl StateDirectory {
         Ok(PublicKeys { machine, all })
     }
 
+    /// The file of the public half of the key that countersigns in a mode.
+    pub fn public_file(&self, mode: Mode) -> PathBuf {
+        self.public(mode)
+    }
+
     /// Replaces the key of a mode; the old public half is kept in `retired.pub`.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 mod check;
 mod claims;
+mod doctor;
 mod exit;
 mod explain;
 mod init;
@@ -75,6 +76,14 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Say what on this machine goes around the policy, why that matters and how to mend it.
+    ///
+    /// Looks at what Nix is told (by `nix config show`, with the daemon's environment where that can be read; without
+    /// a `nix` by its files), at the service, its keys and the hook, and counts the installed paths by the way that
+    /// they came. Changes nothing. Run it as root to have everything looked at.
+    ///
+    /// Exit status: 0 no way around and no weakness, 1 findings, 3 something could not be found out.
+    Doctor(doctor::Options),
     /// Say how the running service is: mode, caches, verdicts.
     Status {
         /// For programs.
@@ -222,6 +231,7 @@ impl Arguments {
                 }
                 serve::serve(loaded, location, environment)
             }
+            Command::Doctor(options) => doctor::doctor(&loaded, &options),
             Command::Status { json } => status::status(config, json),
             Command::Upload { child } => {
                 crate::telemetry::start(config.log_format);
@@ -266,6 +276,7 @@ impl Command {
             Self::Key(KeyCommand::Rotate { file: Some(file) }) => key::succeed(file),
             Self::Man { directory } => pages::man(directory),
             Self::Claims
+            | Self::Doctor(_)
             | Self::Explain { .. }
             | Self::Key(_)
             | Self::Push { .. }

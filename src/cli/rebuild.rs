@@ -6,7 +6,7 @@ use crate::cli::queue::parse_path;
 use crate::cli::{Exit, claims, fail, run_async};
 use crate::clock;
 use crate::config::Config;
-use crate::evidence::{Batch, BuildKind, BuildRow, Claimed, Sqlite, Storage, Terms, compare, counting};
+use crate::evidence::{Batch, BuildKind, BuildRow, Claimed, Ledger, Sqlite, Storage, Terms, compare, counting};
 use crate::format::StorePath;
 use crate::rebuild::{Job, Nix, Outcome, Output, Plan, Trouble, plan, run};
 use crate::store::{Store, StoreAddress};
