@@ -13,7 +13,7 @@ use crate::config::{Config, Listen, Loaded, Mode};
 use crate::control::{self, ControlError};
 use crate::doctor::{Facts, Finding, NixSettings, Ours, Service, Severity, examine, json, text};
 use crate::init::shown;
-use crate::store::{Store, StoreAddress, StoreError};
+use crate::store::{Store, StoreAddress};
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -37,8 +37,15 @@ pub(super) struct Options {
 /// Finds out, judges, prints.
 pub(super) fn doctor(loaded: &Loaded, options: &Options) -> Exit {
     let mut unknown = Vec::new();
-    let mut store = connect(&loaded.config, &mut unknown);
-    let vantage = Vantage::find(store.as_ref().ok().and_then(Store::process), options.nix_conf.is_some());
+    let (mut store, listening) = match connect(&loaded.config, &mut unknown) {
+        Some((store, address)) => (Some(store), Some(run_async(vantage::listening(&address)))),
+        None => (None, None),
+    };
+    let listening = match listening.transpose() {
+        Ok(listening) => listening,
+        Err(exit) => return exit,
+    };
+    let vantage = Vantage::find(listening, options.nix_conf.is_some());
     let asked = match ask::ask(&vantage, options.nix_conf.as_deref(), options.nix.as_deref()) {
         Ok(asked) => asked,
         Err(exit) => return exit,
@@ -48,7 +55,7 @@ pub(super) fn doctor(loaded: &Loaded, options: &Options) -> Exit {
         Ok(ours) => ours,
         Err(exit) => return exit,
     };
-    let facts = facts(&loaded.config, &vantage, asked.settings, ours, store.as_mut().ok(), unknown);
+    let facts = facts(&loaded.config, &vantage, asked.settings, ours, store.as_mut(), unknown);
     let findings = examine(&facts);
     let mut out = io::stdout().lock();
     let printed = if options.json {
@@ -84,6 +91,7 @@ fn facts(
     let own = nix.as_ref().map(|nix| vantage.own_settings(&nix.trusted_users)).unwrap_or_default();
     let hook = nix.as_ref().and_then(|nix| machine::hook(nix, vantage, &mut unknown));
     let proxies = vantage.proxies(&mut unknown);
+    let read = nix.iter().flat_map(|nix| &nix.files).flat_map(|conf| conf.files.clone()).collect::<Vec<_>>();
     let installed = store.and_then(|store| count::count(store, config, &ours, &mut unknown));
     Facts {
         machines: machines.unwrap_or_default(),
@@ -94,21 +102,22 @@ fn facts(
         proxies,
         hook,
         installed,
+        daemon: vantage.daemon(&read),
         unknown,
     }
 }
 
-fn connect(config: &Config, unknown: &mut Vec<Finding>) -> Result<Store, ()> {
-    let told = |why: String| {
-        Finding::unknown(
+fn connect(config: &Config, unknown: &mut Vec<Finding>) -> Option<(Store, StoreAddress)> {
+    let mut told = |error: &(dyn std::error::Error + 'static)| {
+        unknown.push(Finding::unknown(
             "how the installed paths came",
-            shown(&why),
+            chain(error),
             "start nix-daemon, or name its socket in NIX_REMOTE (unix://SOCKET)",
-        )
+        ));
     };
-    let address = StoreAddress::of_process().map_err(|error| unknown.push(told(error.to_string())))?;
-    Store::connect(&address, config.store_dir.clone(), PATIENCE)
-        .map_err(|error: StoreError| unknown.push(told(error.to_string())))
+    let address = StoreAddress::of_process().inspect_err(|error| told(error)).ok()?;
+    let store = Store::connect(&address, config.store_dir.clone(), PATIENCE);
+    Some((store.inspect_err(|error| told(error)).ok()?, address))
 }
 
 /// What the configuration, the state directory and the service say.

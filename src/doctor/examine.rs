@@ -1,6 +1,8 @@
 //! From facts to findings.
 
-use crate::doctor::{Facts, Finding, Label, NixSettings, OwnSettings, Severity, hook, keys, substituters};
+use crate::doctor::{
+    Facts, Finding, Label, NixSettings, OwnSettings, Severity, StartedDaemon, hook, keys, substituters,
+};
 use crate::init::shown;
 
 /// Everything that is found, the worst first.
@@ -12,6 +14,7 @@ pub fn examine(facts: &Facts) -> Vec<Finding> {
         people(nix, &mut found);
         builders(facts, nix, &mut found);
     }
+    found.extend(facts.daemon.as_ref().and_then(outdated));
     for own in &facts.own {
         found.extend(own_settings(own));
     }
@@ -21,6 +24,21 @@ pub fn examine(facts: &Facts) -> Vec<Finding> {
     }
     found.sort_by_key(|finding| finding.severity);
     found
+}
+
+/// A daemon that has not read what stands in its files by now.
+fn outdated(daemon: &StartedDaemon) -> Option<Finding> {
+    let is_newer = |(_, changed): &&(String, i64)| *changed > daemon.started.saturating_add(GRAIN);
+    let files: Vec<String> = daemon.files.iter().filter(is_newer).map(|(file, _)| shown(file)).collect();
+    (!files.is_empty()).then(|| {
+        Finding::new(
+            Label::DaemonOutdated,
+            Severity::Weakness,
+            format!("{} changed after the Nix daemon started (process {})", files.join(", "), daemon.process),
+            "it goes by what it read then, and what is found here may not be so yet",
+            "restart nix-daemon",
+        )
+    })
 }
 
 /// Who may do what root may, and who speaks through them.
@@ -122,5 +140,7 @@ const OPENING: &[&str] = &[
     "substituters",
     "trusted-public-keys",
 ];
+/// How exactly the start of a process is known, in seconds: the kernel says when it booted to a second, rounded.
+const GRAIN: i64 = 2;
 /// How many of a kind a line names.
 const MOST_NAMED: usize = 8;

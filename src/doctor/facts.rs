@@ -25,8 +25,21 @@ pub struct Facts {
     pub spool: SpoolState,
     /// The paths of the store.
     pub installed: Option<Installed>,
+    /// The daemon, and the files that it read when it started.
+    pub daemon: Option<StartedDaemon>,
     /// What could not be found out.
     pub unknown: Vec<Finding>,
+}
+
+/// A running daemon. It reads its files when it starts, and never again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartedDaemon {
+    /// Its process.
+    pub process: u32,
+    /// When it started, in seconds since 1970.
+    pub started: i64,
+    /// The files, and when each was last changed, in seconds since 1970.
+    pub files: Vec<(String, i64)>,
 }
 
 /// What this program's configuration and state say.

@@ -49,6 +49,8 @@ impl Severity {
 pub enum Label {
     /// Installed paths that nobody here judged.
     CameAnotherWay,
+    /// The daemon goes by files that were changed since.
+    DaemonOutdated,
     /// `accept-flake-config`.
     FlakeSettings,
     /// The `post-build-hook` is not there.

@@ -47,7 +47,10 @@ impl Hook {
 /// What is wrong with the hook, its spool and the uploads.
 pub(super) fn examine(facts: &Facts, found: &mut Vec<Finding>) {
     let (Some(nix), Some(hook)) = (&facts.nix, &facts.hook) else { return };
-    let program = shown(&nix.post_build_hook);
+    let program = match nix.post_build_hook.as_str() {
+        "" => "nothing".to_owned(),
+        program => shown(program),
+    };
     let place = nix.place("post-build-hook", None);
     let weakness =
         |label, what: String, why: &str, mend: &str| Finding::new(label, Severity::Weakness, what, why, mend);

@@ -130,13 +130,18 @@ fn modes(ours: &Ours, expected: Option<&VerifyingKey>, found: &mut Vec<Finding>)
         None => {}
     }
     if expected.is_none() {
+        let kind = match ours.mode {
+            Mode::Enforce => "machine",
+            Mode::Observe => "observe",
+        };
+        let else_unknown = if ours.all.is_empty() { ", and no trusted key is known to be ours" } else { "" };
         found.push(Finding::new(
             Label::NoMachineKey,
             Severity::Weakness,
-            format!("there is no key of ours in {}", shown(&ours.state_directory)),
-            "which trusted key is ours cannot be told, so every one is taken for another's",
+            format!("there is no {kind} key in {}", shown(&ours.state_directory)),
+            format!("Nix cannot trust what is served in mode {}{else_unknown}", mode_name(ours.mode)),
             "start `countersign serve`, which makes it, or name its configuration with --config \
-             (its `state-directory`, or $STATE_DIRECTORY, is where the keys are)",
+             (its `state-directory`, else $STATE_DIRECTORY, is where the keys are)",
         ));
     }
 }

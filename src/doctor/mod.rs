@@ -30,7 +30,7 @@ mod substituters;
 mod tests;
 
 pub use examine::examine;
-pub use facts::{Facts, Ours, OwnSettings, ProxyEnvironment, Service, SpoolState};
+pub use facts::{Facts, Ours, OwnSettings, ProxyEnvironment, Service, SpoolState, StartedDaemon};
 pub use finding::{Finding, Label, Severity};
 pub use hook::Hook;
 pub use installed::{Installed, Other, Record};

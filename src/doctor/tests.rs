@@ -55,6 +55,11 @@ fn machine_with(lines: &str) -> Facts {
         hook: Some(Hook::Unset),
         spool: SpoolState::NotKnown,
         installed: None,
+        daemon: Some(StartedDaemon {
+            process: 7,
+            started: 1000,
+            files: vec![("/n/nix.conf".to_owned(), 1002)],
+        }),
         unknown: Vec::new(),
     }
 }
@@ -273,6 +278,18 @@ fn builders_proxies_and_users() {
         assert_eq!(labels(&facts), expected);
         assert!(examine(&facts).iter().all(|finding| !finding.what.contains('\u{1b}')));
     }
+}
+
+#[test]
+fn a_daemon_that_has_not_read_its_files_is_found() {
+    let mut facts = machine_with("");
+    let (old, new) = (("/old".to_owned(), 10), ("/new\u{7}".to_owned(), 1003));
+    facts.daemon = Some(StartedDaemon { process: 7, started: 1000, files: vec![old, new] });
+    assert_eq!(labels(&facts), [(L::DaemonOutdated, Weakness)]);
+    assert!(
+        line(&facts, L::DaemonOutdated)
+            .starts_with("/new\\u{7} changed after the Nix daemon started (process 7)")
+    );
 }
 
 #[test]

@@ -22,7 +22,6 @@ pub struct Store {
     wire: Wire,
     dir: StoreDir,
     nix_version: String,
-    process: Option<u32>,
     /// Whether the next bytes of the connection are what they should be.
     usable: bool,
 }
@@ -46,12 +45,10 @@ impl Store {
 
     /// Greets the daemon at the other end of a socket.
     pub(super) fn over(stream: UnixStream, dir: StoreDir, patience: Duration) -> Result<Self, StoreError> {
-        let process = sockopt::socket_peercred(&stream).ok();
-        let process = process.and_then(|peer| u32::try_from(peer.pid.as_raw_nonzero().get()).ok());
         let mut wire = Wire::new(stream, patience);
         let doing = || "greet the Nix daemon".to_owned();
         match greet(&mut wire) {
-            Ok(Ok(nix_version)) => Ok(Self { wire, dir, nix_version, process, usable: true }),
+            Ok(Ok(nix_version)) => Ok(Self { wire, dir, nix_version, usable: true }),
             Ok(Err(message)) => Err(StoreError::Daemon { doing: doing(), message }),
             Err(source) => Err(StoreError::Lost { doing: doing(), source }),
         }
@@ -60,12 +57,6 @@ impl Store {
     /// The daemon's version of Nix, as it says.
     pub fn nix_version(&self) -> &str {
         &self.nix_version
-    }
-
-    /// The process that listens on the daemon's socket, where the kernel says: the daemon's first, or systemd's where
-    /// that holds the socket.
-    pub const fn process(&self) -> Option<u32> {
-        self.process
     }
 
     /// The directory of the store's paths.

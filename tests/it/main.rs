@@ -13,6 +13,7 @@ mod bytes;
 mod clients;
 mod commands;
 mod conditions;
+mod doctor;
 mod examples;
 mod failover;
 mod faults;

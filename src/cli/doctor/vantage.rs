@@ -5,13 +5,17 @@
 //! whoever runs a command, and this process stands for that.
 
 use crate::cli::init::{USUAL_DIR, read_file, user_files};
-use crate::doctor::{Finding, OwnSettings, ProxyEnvironment};
+use crate::doctor::{Finding, OwnSettings, ProxyEnvironment, StartedDaemon};
 use crate::init::NixConf;
+use crate::store::StoreAddress;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::net::UnixStream;
 
 /// Who asks the substituters.
 #[derive(Debug)]
@@ -25,9 +29,9 @@ pub(super) enum Vantage {
 }
 
 impl Vantage {
-    /// Of the process that listens on the store's socket, or of this one if nobody does. A file that is `named` is
-    /// looked at as the daemon's.
-    pub(super) fn find(listening: Option<u32>, named: bool) -> Self {
+    /// Of the process that listens on the store's socket, if the kernel says which; of this one if nobody does. A file
+    /// that is `named` is looked at as the daemon's.
+    pub(super) fn find(listening: Option<Option<u32>>, named: bool) -> Self {
         let Some(listening) = listening else {
             let variables = std::env::vars_os().collect();
             return if named {
@@ -36,8 +40,8 @@ impl Vantage {
                 Self::Commands(variables)
             };
         };
-        let Some(process) = daemon(listening) else {
-            return Self::System("no process of the name nix-daemon can be seen".to_owned());
+        let Some(process) = listening.and_then(daemon) else {
+            return Self::System("which process is the daemon cannot be seen from here".to_owned());
         };
         match environment(process) {
             Ok(variables) => Self::Daemon { process, variables },
@@ -54,6 +58,17 @@ impl Vantage {
             Self::System(_) => "the Nix daemon, without its environment and root's own files".to_owned(),
             Self::Commands(_) => "this user's commands, since no daemon answers".to_owned(),
         }
+    }
+
+    /// The daemon, and when the files were changed that it read.
+    pub(super) fn daemon(&self, files: &[PathBuf]) -> Option<StartedDaemon> {
+        let Self::Daemon { process, .. } = self else { return None };
+        let changed = |file: &PathBuf| {
+            let about = fs::metadata(file).ok()?;
+            Some((file.to_string_lossy().into_owned(), about.mtime()))
+        };
+        let files = files.iter().filter_map(changed).collect();
+        Some(StartedDaemon { process: *process, started: started(*process)?, files })
     }
 
     /// A variable of the environment in which Nix reads its settings.
@@ -148,6 +163,20 @@ impl Vantage {
     }
 }
 
+/// The process that listens on the daemon's socket: the daemon's first, or systemd where that holds the socket. `None`
+/// if it cannot be seen, as from another container.
+///
+/// By a connection of its own, which is closed unused: the kernel then names the process that listened.
+pub(super) async fn listening(address: &StoreAddress) -> Option<u32> {
+    let socket = address.socket.clone();
+    // Not tokio's own way: a daemon that is busy would be an error to it, and is waited for here.
+    let connecting = tokio::task::spawn_blocking(|| std::os::unix::net::UnixStream::connect(socket));
+    let stream = tokio::time::timeout(PATIENCE, connecting).await.ok()?.ok()?.ok()?;
+    stream.set_nonblocking(true).ok()?;
+    let stream = UnixStream::from_std(stream).ok()?;
+    u32::try_from(stream.peer_cred().ok()?.pid()?).ok().filter(|&process| process > 0)
+}
+
 /// The daemon behind a socket: who listens there, or, where systemd does, the process of that name that it started.
 fn daemon(listening: u32) -> Option<u32> {
     let name = |process: u32| fs::read_to_string(format!("/proc/{process}/comm")).unwrap_or_default();
@@ -163,6 +192,16 @@ fn daemon(listening: u32) -> Option<u32> {
         name(process).trim_end() == "nix-daemon" && parent == Some("1")
     };
     numbers.into_iter().find(is_started)
+}
+
+/// When a process started, in seconds since 1970.
+fn started(process: u32) -> Option<i64> {
+    // proc_pid_stat(5): field 22, in ticks since the machine booted; the third field is the first behind the name.
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let ticks: i64 = stat.rsplit(')').next()?.split_whitespace().nth(22 - 3)?.parse().ok()?;
+    let machine = fs::read_to_string("/proc/stat").ok()?;
+    let booted: i64 = machine.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()?;
+    booted.checked_add(ticks.checked_div(TICKS)?)
 }
 
 fn environment(process: u32) -> io::Result<Vec<(OsString, OsString)>> {
@@ -232,7 +271,11 @@ const TOLD: &[&str] = &[
 const VARIABLE: &str = "$NIX_CONFIG";
 /// The file for all users that is found without an environment.
 const SHARED: &str = "/etc/xdg/nix/nix.conf";
+/// Ticks of a second, as Linux counts for programs wherever Nix runs (`USER_HZ`).
+const TICKS: i64 = 100;
 /// The first process, which holds the socket where systemd starts the daemon.
 const SYSTEMD: u32 = 1;
+/// The time for a connection to a daemon that answered just now.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// More than any environment has: Linux gives a program 2 MiB for it by default.
 const LARGEST: u64 = 4 << 20;

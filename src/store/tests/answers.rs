@@ -160,13 +160,6 @@ fn all_valid_paths() {
 }
 
 #[test]
-fn the_process_that_listens_is_known() {
-    let (store, daemon) = after_welcome(vec![]);
-    assert_eq!(store.unwrap().process(), Some(std::process::id()));
-    daemon.join().unwrap();
-}
-
-#[test]
 fn roots_and_signatures() {
     let done = || Say(said().last().n(1));
     let (store, daemon) = after_welcome(vec![
