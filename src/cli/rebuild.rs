@@ -6,7 +6,9 @@ use crate::cli::queue::parse_path;
 use crate::cli::{Exit, claims, fail, run_async};
 use crate::clock;
 use crate::config::Config;
-use crate::evidence::{Batch, BuildKind, BuildRow, Claimed, Ledger, Sqlite, Storage, Terms, compare, counting};
+use crate::evidence::{
+    Batch, BuildKind, BuildRow, Claimed, Ledger, Sqlite, Storage, Terms, compare, counting,
+};
 use crate::format::StorePath;
 use crate::rebuild::{Job, Nix, Outcome, Output, Plan, Trouble, plan, run};
 use crate::store::{Store, StoreAddress};
@@ -232,7 +234,10 @@ impl<'a> Recorder<'a> {
         let caches = match Upstreams::new(config) {
             Ok(upstreams) => {
                 let spool = config.state_directory.join("spool");
-                Some((upstreams, Relay::new(&config.serving, &config.limits, config.patience, spool, Ledger::off())))
+                Some((
+                    upstreams,
+                    Relay::new(&config.serving, &config.limits, config.patience, spool, Ledger::off()),
+                ))
             }
             Err(error) => {
                 eprintln!("countersign: no cache is asked what it claims: {error}");

@@ -3,7 +3,8 @@
 //! Pure: a ballot, what was known before, and the time in, rows out.
 
 use crate::evidence::{
-    Batch, ClaimRow, ClaimSeen, Earlier, EventKind, EventRow, Heard, Outcome, VerdictRow, Word,
+    Batch, ClaimRow, ClaimSeen, Claimed, Earlier, EventKind, EventRow, Heard, Outcome, VerdictRow, Word,
+    compare,
 };
 use crate::format::narinfo::Core;
 use crate::trust::{
@@ -124,8 +125,12 @@ impl Account<'_> {
         told.or_else(|| self.given().map(|claim| claim.core().store_path.name()).next()).map(Into::into)
     }
 
+    /// Where nothing new was heard nothing new has happened.
     fn events(&self) -> Vec<EventRow> {
         let mut events = Vec::new();
+        if self.heard.is_empty() {
+            return events;
+        }
         events.extend(self.dissent());
         events.extend(self.contradictions());
         for (cache, said) in self.ballot.said().filter(|(cache, _)| self.heard.contains(cache)) {
@@ -136,7 +141,20 @@ impl Account<'_> {
             }
         }
         events.extend(self.shortfall());
+        events.extend(self.third_opinion());
         events
+    }
+
+    /// What was built here, held against what was heard just now.
+    fn third_opinion(&self) -> Vec<EventRow> {
+        let Some(build) = self.earlier.builds.iter().find(|build| build.nar_hash.is_some()) else {
+            return Vec::new();
+        };
+        let heard = self.given().filter(|claim| self.heard.contains(&claim.cache()));
+        let claims: Vec<Claimed> =
+            heard.filter_map(|claim| Claimed::of(claim, self.policy(), self.now)).collect();
+        let events = compare(build, None, &claims).into_iter();
+        events.map(|event| EventRow { first_seen: self.now, last_seen: self.now, ..event }).collect()
     }
 
     fn event(&self, kind: EventKind, party: Box<str>, before: String, after: String) -> EventRow {

@@ -14,6 +14,7 @@ mod clients;
 mod commands;
 mod conditions;
 mod doctor;
+mod evidence;
 mod examples;
 mod failover;
 mod faults;

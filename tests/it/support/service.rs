@@ -5,9 +5,12 @@ use crate::support::dirs::Dir;
 use crate::support::fake_cache::FakeCache;
 use crate::support::party::{Package, Party};
 use countersign::config::{Config, Environment, LoadError, Location, Patience, Style, load};
+use countersign::control;
 use countersign::format::{NarHash, VerifyingKey};
 use countersign::run::Running;
+use countersign::status::Status;
 use countersign::trust::Timestamp;
+use std::path::PathBuf;
 use tokio::runtime::Runtime;
 
 /// A running service.
@@ -53,6 +56,16 @@ impl Served {
 
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The state directory.
+    pub fn state(&self) -> PathBuf {
+        self.dir.join("state")
+    }
+
+    /// What it says of itself over its control socket.
+    pub fn status(&self) -> Status {
+        self.runtime.block_on(control::ask_status(&control::path(&self.state()))).unwrap()
     }
 
     pub fn key(&self) -> String {
