@@ -26,6 +26,7 @@ mod odd_caches;
 mod overload;
 mod packing;
 mod ranges;
+mod rebuild;
 mod requests;
 mod served;
 mod sick_caches;
