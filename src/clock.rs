@@ -47,6 +47,11 @@ pub fn system_time() -> SystemTime {
     SystemTime::now()
 }
 
+/// Whether the system's clock says a time that can be: not from before this program.
+pub fn is_set() -> bool {
+    system() >= WRITTEN
+}
+
 fn system() -> i64 {
     seconds(system_time())
 }

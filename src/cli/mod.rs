@@ -3,6 +3,7 @@
 mod check;
 mod claims;
 mod doctor;
+mod evidence;
 mod exit;
 mod explain;
 mod init;
@@ -137,6 +138,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// What was said and what was decided: list it, look at one path, check it, take it elsewhere.
+    #[command(subcommand)]
+    Evidence(evidence::EvidenceCommand),
     /// What waits to be uploaded, and what to do about it.
     #[command(subcommand)]
     Queue(QueueCommand),
@@ -240,6 +244,7 @@ impl Arguments {
             Command::Push { paths, destination, json } => {
                 push::push(&loaded, &paths, destination.as_deref(), json)
             }
+            Command::Evidence(command) => evidence::evidence(config, &command),
             Command::Queue(command) => queue::queue(config, &command),
             Command::Rebuild { paths, json } => rebuild::rebuild(config, &paths, json),
             Command::Claims => claims::claims(config),
@@ -277,6 +282,7 @@ impl Command {
             Self::Man { directory } => pages::man(directory),
             Self::Claims
             | Self::Doctor(_)
+            | Self::Evidence(_)
             | Self::Explain { .. }
             | Self::Key(_)
             | Self::Push { .. }

@@ -58,9 +58,14 @@ pub fn counting(rows: &[ClaimRow], policy: &Policy, limits: &Limits, now: Timest
         if claims.iter().any(|known| known.cache == row.cache) {
             continue;
         }
-        claims.extend(checked(row, policy, limits).and_then(|claim| Claimed::of(&claim, policy, now)));
+        claims.extend(counted(row, policy, limits, now));
     }
     claims
+}
+
+/// What a row says, if anybody's signature on it counts now.
+pub fn counted(row: &ClaimRow, policy: &Policy, limits: &Limits, now: Timestamp) -> Option<Claimed> {
+    Claimed::of(&checked(row, policy, limits)?, policy, now)
 }
 
 /// A row as the claim that it was: parsed and its signatures tried like any other's.

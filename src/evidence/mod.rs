@@ -22,7 +22,7 @@ mod writer;
 
 pub use account::Account;
 pub use chain::{Carried, ChainHash, Chained, Head, HeadError, SealKind, SignedHead};
-pub use comparison::{Claimed, compare, counting};
+pub use comparison::{Claimed, compare, counted, counting};
 pub use ledger::{Ledger, LedgerStatus, LedgerTerms};
 pub use row::{
     BuildKind, BuildRow, ClaimRow, ClaimSeen, EventKind, EventRow, Fate, FateRow, Heard, Outcome, VerdictRow,

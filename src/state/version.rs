@@ -45,6 +45,25 @@ impl StateDirectory {
         mark.and_then(|file| file.set_modified(now)).unwrap_or_default();
     }
 
+    /// Dates now what is dated later: the files of a clock that was ahead. Which those were.
+    ///
+    /// # Errors
+    /// [`StateError::Io`] if one of them cannot be dated; those before it are.
+    pub fn forget_future(&self, now: SystemTime) -> Result<Vec<PathBuf>, StateError> {
+        let mut dated = Vec::new();
+        for path in KEPT.iter().map(|name| self.0.join(name)) {
+            let written = std::fs::metadata(&path).and_then(|file| file.modified());
+            if !written.is_ok_and(|at| at > now) {
+                continue;
+            }
+            let opened = std::fs::File::options().append(true).open(&path);
+            let done = opened.and_then(|file| file.set_modified(now));
+            done.map_err(|source| StateError::Io { doing: "date", path: path.clone(), source })?;
+            dated.push(path);
+        }
+        Ok(dated)
+    }
+
     fn marked_version(&self) -> Result<Option<u32>, StateError> {
         let path = self.0.join(MARK);
         let text = match std::fs::read_to_string(&path) {
