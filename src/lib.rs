@@ -11,7 +11,8 @@
 //!
 //! [`mod@format`] turns text and bytes into types; [`trust`] decides; everything else is a ring around them. What
 //! may be served is a [`trust::Endorsed`], and only the rule of trust makes one. [`init`] stands aside: it drafts a
-//! configuration from what plain Nix is told, as pure as the core. [`pack`] and [`destination`] are the other
+//! configuration from what plain Nix is told, as pure as the core, and so is [`doctor`], which judges what goes around the
+//! policy on a machine. [`pack`] and [`destination`] are the other
 //! direction: what this machine builds is compressed and published.
 
 pub mod aside;

@@ -13,7 +13,7 @@ use crate::config::{Config, Listen, Loaded, Mode};
 use crate::control::{self, ControlError};
 use crate::doctor::{Facts, Finding, NixSettings, Ours, Service, Severity, examine, json, text};
 use crate::init::shown;
-use crate::store::{Store, StoreAddress};
+use crate::store::{Store, StoreAddress, StoreError};
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -37,11 +37,8 @@ pub(super) struct Options {
 /// Finds out, judges, prints.
 pub(super) fn doctor(loaded: &Loaded, options: &Options) -> Exit {
     let mut unknown = Vec::new();
-    let (mut store, listening) = match connect(&loaded.config, &mut unknown) {
-        Some((store, address)) => (Some(store), Some(run_async(vantage::listening(&address)))),
-        None => (None, None),
-    };
-    let listening = match listening.transpose() {
+    let (mut store, address) = connect(&loaded.config, &mut unknown);
+    let listening = match address.map(|address| run_async(vantage::listening(&address))).transpose() {
         Ok(listening) => listening,
         Err(exit) => return exit,
     };
@@ -107,7 +104,8 @@ fn facts(
     }
 }
 
-fn connect(config: &Config, unknown: &mut Vec<Finding>) -> Option<(Store, StoreAddress)> {
+/// The store, if its daemon takes us, and its address, if anybody listens there.
+fn connect(config: &Config, unknown: &mut Vec<Finding>) -> (Option<Store>, Option<StoreAddress>) {
     let mut told = |error: &(dyn std::error::Error + 'static)| {
         unknown.push(Finding::unknown(
             "how the installed paths came",
@@ -115,9 +113,20 @@ fn connect(config: &Config, unknown: &mut Vec<Finding>) -> Option<(Store, StoreA
             "start nix-daemon, or name its socket in NIX_REMOTE (unix://SOCKET)",
         ));
     };
-    let address = StoreAddress::of_process().inspect_err(|error| told(error)).ok()?;
-    let store = Store::connect(&address, config.store_dir.clone(), PATIENCE);
-    Some((store.inspect_err(|error| told(error)).ok()?, address))
+    let address = match StoreAddress::of_process() {
+        Ok(address) => address,
+        Err(error) => {
+            told(&error);
+            return (None, None);
+        }
+    };
+    match Store::connect(&address, config.store_dir.clone(), PATIENCE) {
+        Ok(store) => (Some(store), Some(address)),
+        Err(error) => {
+            told(&error);
+            (None, Some(address).filter(|_| !matches!(error, StoreError::Connect { .. })))
+        }
+    }
 }
 
 /// What the configuration, the state directory and the service say.

@@ -45,7 +45,7 @@ pub(super) fn ask(vantage: &Vantage, named: Option<&Path>, program: Option<&Path
     match run_async(answer(&program, &vantage.environment()))? {
         Ok(settings) => {
             let sources =
-                format!("{} config show, as {} is told", shown(&program.to_string_lossy()), vantage.whose());
+                format!("{} config show, for {}", shown(&program.to_string_lossy()), vantage.whose());
             let settings = Some(NixSettings { files: files.ok(), ..settings });
             Ok(Asked { settings, sources, unknown: Vec::new() })
         }
@@ -76,7 +76,7 @@ fn from_files(vantage: &Vantage, files: Result<NixConf, String>, told: Finding) 
         .map(|file| shown(&file.to_string_lossy()))
         .collect();
     let read = if read.is_empty() { "no file, but Nix's defaults".to_owned() } else { read.join(", ") };
-    Asked { settings, sources: format!("{read}, as {} is told", vantage.whose()), unknown }
+    Asked { settings, sources: format!("{read}, for {}", vantage.whose()), unknown }
 }
 
 /// The `nix` of this machine.

@@ -18,7 +18,7 @@ fn nothing_is_found_on_a_clean_machine(generation: &'static str) {
     assert_eq!(output.status.code(), Some(0), "{said}{}", stderr(&output));
     for words in [
         "installed: 0 paths",
-        "as the Nix daemon (process ",
+        "config show, for the Nix daemon (process ",
         world.nix().to_str().unwrap(),
         "no way around was found\n",
     ] {

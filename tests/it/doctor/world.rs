@@ -75,6 +75,8 @@ impl World {
             world.port, world.key
         );
         world.conf("");
+        // Two connections at once must not both be the first to open the store.
+        world.machine.ok("nix-store", &["--init"]);
         let mut daemon = world.machine.command("nix-daemon");
         daemon.args(["--store", &world.machine.store()]).env("NIX_DAEMON_SOCKET_PATH", world.socket());
         daemon.env("COUNTERSIGN_SPOOL", world.dir.join("spool")).envs(variables.iter().copied());
@@ -170,6 +172,8 @@ pub fn json(output: &Output) -> Value {
 pub fn labels(output: &Output) -> Vec<String> {
     let told = json(output);
     let text = |finding: &Value, part: &str| finding[part].as_str().unwrap().to_owned();
+    // Shown where the test fails.
+    println!("{told:#}");
     let findings = told["findings"].as_array().unwrap();
     findings
         .iter()
