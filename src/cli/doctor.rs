@@ -11,12 +11,12 @@ mod vantage;
 use crate::cli::{Exit, fail, run_async, state};
 use crate::config::{Config, Listen, Loaded, Mode};
 use crate::control::{self, ControlError};
-use crate::doctor::{Facts, Finding, NixSettings, Ours, Service, Severity, examine, json, text};
+use crate::doctor::{Facts, Finding, Label, NixSettings, Ours, Service, Severity, examine, json, text};
 use crate::init::shown;
 use crate::store::{Store, StoreAddress, StoreError};
 use std::io::{self, Write as _};
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use vantage::Vantage;
 
@@ -142,7 +142,9 @@ fn ours(config: &Config, unknown: &mut Vec<Finding>) -> Result<Ours, Exit> {
             places.extend(listening);
             Some(Service::Running { mode: status.mode, key: status.key })
         }
-        Err(ControlError::Unreachable { source, .. }) if is_nobody(&source) => Some(Service::Silent),
+        Err(ControlError::Unreachable { source, .. }) if is_nobody(&source) => {
+            silent(&control, &places, unknown)
+        }
         Err(error) => {
             let what = "whether the service runs, and with which key";
             unknown.push(Finding::unknown(what, chain(&error), "run this as root, or as the service's user"));
@@ -168,6 +170,20 @@ fn ours(config: &Config, unknown: &mut Vec<Finding>) -> Result<Ours, Exit> {
             .map(|destination| destination.name.to_string())
             .collect(),
     })
+}
+
+/// Whether nobody listens either where Nix asks: the control socket of a service that systemd starts may lie elsewhere.
+fn silent(control: &Path, places: &[SocketAddr], unknown: &mut Vec<Finding>) -> Option<Service> {
+    let answers = |place: &&SocketAddr| TcpStream::connect_timeout(place, CONNECTING).is_ok();
+    let Some(place) = places.iter().find(answers) else { return Some(Service::Silent) };
+    unknown.push(Finding::new(
+        Label::NotFoundOut,
+        Severity::Note,
+        format!("somebody answers at {place}, and nobody on {}", shown(&control.to_string_lossy())),
+        "whether that is this service, under this configuration, was not asked",
+        "set RUNTIME_DIRECTORY as the service has it, to have it asked",
+    ));
+    None
 }
 
 /// When the key was made that countersigns, in seconds since 1970, as its file says.
@@ -199,5 +215,7 @@ fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     shown(&crate::upstream::Chain(error).to_string())
 }
 
+/// The time for a connection on this machine.
+const CONNECTING: Duration = Duration::from_secs(2);
 /// The time for one exchange with the daemon. As for uploads, but somebody waits: half of it.
 const PATIENCE: Duration = Duration::from_secs(30);

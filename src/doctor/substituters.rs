@@ -58,7 +58,7 @@ fn asked(nix: &NixSettings, is_asked: bool, found: &mut Vec<Finding>) {
         Label::NotAsked,
         Severity::Weakness,
         what,
-        "Nix does not ask us: it builds everything itself, or takes it from elsewhere",
+        "Nix builds everything itself, or takes it from elsewhere, and no policy is asked",
         mend,
     ));
 }

@@ -211,6 +211,12 @@ fn modes_keys_and_service() {
     assert_eq!(other, [(L::OtherService, Weakness)]);
     let rotated = Service::Running { mode: "enforce".to_owned(), key: retired().to_string() };
     assert_eq!(with(&|facts| facts.ours.service = Some(rotated.clone())), [(L::OtherService, Weakness)]);
+    // It is another also where no key of the configured mode is known.
+    let unkeyed = with(&|facts| {
+        facts.ours.machine = None;
+        facts.ours.service = Some(observing.clone());
+    });
+    assert!(unkeyed.contains(&(L::OtherService, Weakness)), "{unkeyed:?}");
     // Without the state directory, the service's word says which key is ours.
     let unread = with(&|facts| {
         facts.ours.machine = None;
@@ -241,6 +247,27 @@ fn while_observing_the_observe_key_is_the_right_one() {
     assert_eq!(observing(""), [here, (L::MachineKeyNotTrusted, Weakness)]);
     let old = observing(&format!("trusted-public-keys = {} {}", observe(), retired()));
     assert_eq!(old, [here, (L::RetiredKeyTrusted, WayAround)]);
+}
+
+#[test]
+fn an_address_for_all_is_reached_by_loopback() {
+    let listening = |place: &str, substituter: &str| {
+        let mut facts = machine_with(&format!("substituters = {substituter}"));
+        facts.ours.places = vec![place.parse().unwrap()];
+        labels(&facts).is_empty()
+    };
+    for (place, substituter, is_ours) in [
+        ("0.0.0.0:80", "http://127.0.0.1", true),
+        ("0.0.0.0:80", "http://localhost/", true),
+        ("0.0.0.0:80", "http://192.0.2.1", false),
+        ("[::]:8419", "http://[::1]:8419", true),
+        ("[::1]:8419", "http://localhost:8419", true),
+        ("192.0.2.1:8419", "http://192.0.2.1:8419", true),
+        ("192.0.2.1:8419", "http://localhost:8419", false),
+        ("127.0.0.1:8419", "ftp://127.0.0.1:8419", false),
+    ] {
+        assert_eq!(listening(place, substituter), is_ours, "{place} {substituter}");
+    }
 }
 
 #[test]

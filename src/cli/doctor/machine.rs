@@ -45,8 +45,7 @@ pub(super) fn hook(nix: &NixSettings, vantage: &Vantage, unknown: &mut Vec<Findi
     if nix.post_build_hook.is_empty() {
         return Some(Hook::Unset);
     }
-    let program = located(&nix.post_build_hook, vantage);
-    let looked = program.map_or_else(|| Err(io::ErrorKind::NotFound.into()), |program| look(&program));
+    let looked = located(&nix.post_build_hook, vantage).and_then(|program| look(&program));
     match looked {
         Ok(hook) => Some(hook),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Some(Hook::Missing),
@@ -59,12 +58,14 @@ pub(super) fn hook(nix: &NixSettings, vantage: &Vantage, unknown: &mut Vec<Findi
 }
 
 /// A program as Nix finds it: by its path, else in `$PATH`.
-fn located(program: &str, vantage: &Vantage) -> Option<PathBuf> {
+fn located(program: &str, vantage: &Vantage) -> io::Result<PathBuf> {
     if program.contains('/') {
-        return Some(program.into());
+        return Ok(program.into());
     }
-    let path = vantage.variable("PATH")?;
-    std::env::split_paths(path).map(|dir| dir.join(program)).find(|file| file.is_file())
+    let path =
+        vantage.variable("PATH").ok_or_else(|| io::Error::other("the daemon's $PATH cannot be read"))?;
+    let mut places = std::env::split_paths(path).map(|dir| dir.join(program));
+    places.find(|file| file.is_file()).ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
 fn look(program: &Path) -> io::Result<Hook> {
@@ -80,7 +81,7 @@ fn look(program: &Path) -> io::Result<Hook> {
 
 /// Whether the hook and the uploader can use the spool. Nothing is made.
 pub(super) fn spool(path: &Path, vantage: &Vantage) -> SpoolState {
-    if !matches!(vantage, Vantage::System(_)) {
+    if let Vantage::Daemon { .. } | Vantage::Commands(_) = vantage {
         let told = vantage.variable(VARIABLE).map_or_else(|| PathBuf::from(USUAL_SPOOL), PathBuf::from);
         if told != path {
             return SpoolState::Unusable(format!(

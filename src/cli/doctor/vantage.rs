@@ -24,22 +24,20 @@ pub(super) enum Vantage {
     Daemon { process: u32, variables: Vec<(OsString, OsString)> },
     /// A daemon of which nothing more is known, and why.
     System(String),
+    /// Nobody on this machine: a file that was named is all that is looked at.
+    File,
     /// Commands themselves, in an environment like this.
     Commands(Vec<(OsString, OsString)>),
 }
 
 impl Vantage {
-    /// Of the process that listens on the store's socket, if the kernel says which; of this one if nobody does. A file
-    /// that is `named` is looked at as the daemon's.
+    /// Of the process that listens on the store's socket, if the kernel says which; of this one if nobody does; of
+    /// none if a file is `named`.
     pub(super) fn find(listening: Option<Option<u32>>, named: bool) -> Self {
-        let Some(listening) = listening else {
-            let variables = std::env::vars_os().collect();
-            return if named {
-                Self::System("no daemon answers".to_owned())
-            } else {
-                Self::Commands(variables)
-            };
-        };
+        if named {
+            return Self::File;
+        }
+        let Some(listening) = listening else { return Self::Commands(std::env::vars_os().collect()) };
         let Some(process) = listening.and_then(daemon) else {
             return Self::System("which process is the daemon cannot be seen from here".to_owned());
         };
@@ -56,6 +54,7 @@ impl Vantage {
         match self {
             Self::Daemon { process, .. } => format!("the Nix daemon (process {process})"),
             Self::System(_) => "the Nix daemon, without its environment and root's own files".to_owned(),
+            Self::File => "nobody".to_owned(),
             Self::Commands(_) => "this user's commands, since no daemon answers".to_owned(),
         }
     }
@@ -75,7 +74,7 @@ impl Vantage {
     pub(super) fn variable(&self, name: &str) -> Option<&OsStr> {
         let variables = match self {
             Self::Daemon { variables, .. } | Self::Commands(variables) => variables,
-            Self::System(_) => return None,
+            Self::System(_) | Self::File => return None,
         };
         let found = variables.iter().find(|(found, _)| found == name);
         found.map(|(_, value)| value.as_os_str()).filter(|value| !value.is_empty())
@@ -120,7 +119,7 @@ impl Vantage {
 
     /// What this process's user sets beside what Nix reads here.
     pub(super) fn own_settings(&self, trusted: &[String]) -> Vec<OwnSettings> {
-        if let Self::Commands(_) = self {
+        if let Self::Commands(_) | Self::File = self {
             return Vec::new();
         }
         let me = Identity::of_process();
@@ -147,6 +146,7 @@ impl Vantage {
     pub(super) fn proxies(&self, unknown: &mut Vec<Finding>) -> Vec<ProxyEnvironment> {
         let variables = match self {
             Self::Daemon { variables, .. } | Self::Commands(variables) => variables,
+            Self::File => return Vec::new(),
             Self::System(why) => {
                 unknown.push(Finding::unknown(
                     "whether a proxy stands between the Nix daemon and us",

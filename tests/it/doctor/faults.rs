@@ -125,6 +125,24 @@ fn the_service_and_its_keys() {
     assert!(found.contains(&"weakness service-silent".to_owned()), "{found:?}");
 }
 
+/// Under systemd the control socket lies where a shell does not look.
+#[test]
+fn a_service_that_answers_nix_is_not_called_silent() {
+    let mut world = World::new("2.34");
+    world.dir.write("config.toml", world.config.replace(":0\"", &format!(":{}\"", world.port)));
+    let nix = world.nix().to_str().unwrap().to_owned();
+    let mut command = world.command(&["doctor", "--json", "--nix", &nix]);
+    command.env("RUNTIME_DIRECTORY", world.dir.join("run"));
+    let output = command.output().unwrap();
+    assert_eq!((labels(&output), output.status.code()), (vec!["note not-found-out".to_owned()], Some(0)));
+    world.stop_service();
+    let output = command.output().unwrap();
+    assert_eq!(
+        (labels(&output), output.status.code()),
+        (vec!["weakness service-silent".to_owned()], Some(1))
+    );
+}
+
 #[test]
 fn hooks_and_their_spool() {
     let world = World::new("2.26");

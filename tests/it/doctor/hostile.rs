@@ -100,6 +100,10 @@ fn a_named_file_is_read_alone() {
     let found = labels(&output);
     assert!(found.contains(&"way-around trusted-user".to_owned()), "{found:?}");
     assert_eq!(output.status.code(), Some(1));
+    // Nothing is said of who would read that file here.
+    assert!(!found.iter().any(|finding| finding.ends_with("proxied") || finding.ends_with("own-settings")));
+    let read = json(&output)["read"].as_str().unwrap().to_owned();
+    assert_eq!(read, format!("{name}, and not what else Nix reads"));
     dir.write("some.conf", "nonsense\n");
     let output = run(&dir, &remote);
     assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
