@@ -1,15 +1,18 @@
 //! The control socket: how commands ask a running service.
 //!
-//! `control.sock` in `$RUNTIME_DIRECTORY`, else in the state directory; HTTP over it, one route so far:
-//! `GET /status`. The socket is for its owner alone (0600); where a group `countersign` exists it may use it
+//! `control.sock` in `$RUNTIME_DIRECTORY`, else in the state directory; HTTP over it: `GET /status`, and
+//! `GET /explain/HASH` for what is known and decided of a path. The socket is for its owner alone (0600); where a group `countersign` exists it may use it
 //! too (0660). The peer's credentials are checked besides, since a mode can be changed by mistake.
 
+use crate::explain::Explanation;
+use crate::format::HashPart;
 use crate::status::Status;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use serde::de::DeserializeOwned;
 use std::convert::Infallible;
 use std::fs::{self, Permissions};
 use std::io;
@@ -67,13 +70,18 @@ pub fn listen(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
+/// What commands may ask.
+pub trait Answers: Send + Sync + 'static {
+    /// How the service is.
+    fn status(&self) -> Status;
+
+    /// What every cache says of a path, and what is decided on it.
+    fn explain(&self, path: HashPart) -> impl Future<Output = Explanation> + Send;
+}
+
 /// Answers on the control socket until `stop`.
-pub async fn serve(
-    listener: UnixListener,
-    status: impl Fn() -> Status + Send + Sync + 'static,
-    stop: CancellationToken,
-) {
-    let (status, room) = (Arc::new(status), Arc::new(Semaphore::new(MOST_CONNECTIONS)));
+pub async fn serve(listener: UnixListener, answers: impl Answers, stop: CancellationToken) {
+    let (answers, room) = (Arc::new(answers), Arc::new(Semaphore::new(MOST_CONNECTIONS)));
     loop {
         let accepted = tokio::select! {
             () = stop.cancelled() => return,
@@ -88,11 +96,11 @@ pub async fn serve(
             tracing::warn!("refused a peer on the control socket");
             continue;
         }
-        let status = Arc::clone(&status);
+        let answers = Arc::clone(&answers);
         tokio::spawn(async move {
             let answer = service_fn(|request: Request<Incoming>| {
-                let response = answer(&request, &*status);
-                async move { Ok::<_, Infallible>(response) }
+                let answers = Arc::clone(&answers);
+                async move { Ok::<_, Infallible>(answer(&request, &*answers).await) }
             });
             let mut http = hyper::server::conn::http1::Builder::new();
             let connection = http
@@ -108,9 +116,13 @@ pub async fn serve(
     }
 }
 
-fn answer(request: &Request<Incoming>, status: &impl Fn() -> Status) -> Response<Full<Bytes>> {
+async fn answer(request: &Request<Incoming>, answers: &impl Answers) -> Response<Full<Bytes>> {
     let body = match (request.method().as_str(), request.uri().path()) {
-        ("GET", "/status") => serde_json::to_vec(&status()).ok(),
+        ("GET", "/status") => serde_json::to_vec(&answers.status()).ok(),
+        ("GET", path) => match path.strip_prefix("/explain/").map(HashPart::parse) {
+            Some(Ok(path)) => serde_json::to_vec(&answers.explain(path).await).ok(),
+            _ => None,
+        },
         _ => None,
     };
     let code = if body.is_some() { StatusCode::OK } else { StatusCode::NOT_FOUND };
@@ -140,6 +152,18 @@ fn group_id(name: &str) -> Option<u32> {
 /// # Errors
 /// [`ControlError`] if nobody answers, or not as expected.
 pub async fn ask_status(path: &Path) -> Result<Status, ControlError> {
+    ask(path, "/status", PATIENCE).await
+}
+
+/// Asks the service what it makes of a path.
+///
+/// # Errors
+/// [`ControlError`] if nobody answers, or not as expected.
+pub async fn ask_explanation(path: &Path, asked: HashPart) -> Result<Explanation, ControlError> {
+    ask(path, &format!("/explain/{asked}"), LONGEST_QUESTION).await
+}
+
+async fn ask<T: DeserializeOwned>(path: &Path, what: &str, patience: Duration) -> Result<T, ControlError> {
     let unexpected = |what: String| ControlError::Unexpected { path: path.to_owned(), what };
     let stream = UnixStream::connect(path).await;
     let stream = stream.map_err(|source| ControlError::Unreachable { path: path.to_owned(), source })?;
@@ -147,17 +171,20 @@ pub async fn ask_status(path: &Path) -> Result<Status, ControlError> {
         let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = handshake.map_err(|e| unexpected(e.to_string()))?;
         tokio::spawn(connection);
-        let request = Request::get("/status").header("host", "control").body(Empty::<Bytes>::new());
+        let request = Request::get(what).header("host", "control").body(Empty::<Bytes>::new());
         let request = request.map_err(|e| unexpected(e.to_string()))?;
         let response = sender.send_request(request).await.map_err(|e| unexpected(e.to_string()))?;
         let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
         let body = body.map_err(|e| unexpected(e.to_string()))?.to_bytes();
         serde_json::from_slice(&body).map_err(|e| unexpected(e.to_string()))
     };
-    tokio::time::timeout(PATIENCE, asking)
+    tokio::time::timeout(patience, asking)
         .await
         .unwrap_or_else(|_| Err(unexpected("it took too long".to_owned())))
 }
+
+/// How long a question may take: `decision-timeout` may be an hour, and nobody waits for that at a terminal.
+const LONGEST_QUESTION: Duration = Duration::from_secs(120);
 
 /// Commands that are answered at once.
 const MOST_CONNECTIONS: usize = 32;

@@ -25,6 +25,7 @@ pub mod crash;
 pub mod destination;
 pub mod doctor;
 pub mod evidence;
+pub mod explain;
 pub mod format;
 pub mod http_client;
 pub mod init;

@@ -229,6 +229,23 @@ impl Verdicts {
         }
     }
 
+    /// Who says what of a path, for people: whoever said nothing fresh is asked. What is learned by it is kept.
+    pub async fn question(&self, asked: HashPart) -> Question {
+        let inner = &self.0;
+        let (known, earlier) = (inner.answers.of(asked).await, inner.ledger.earlier(asked));
+        let question =
+            Question::ask(&inner.upstreams, &inner.relay, asked, &known, earlier, Occasion::Wanted).await;
+        if !question.heard.is_empty() {
+            inner.answers.add(asked, &question.known).await;
+            let after = inner.hold(&question.ballot, &question.known);
+            if let Some(held) = inner.held.get(&asked) {
+                inner.supersede(asked, &held, &after);
+            }
+            inner.keep(&question.ballot, &question.earlier, &question.heard, &after).await;
+        }
+        question
+    }
+
     /// How often each outcome was reached.
     pub fn counts(&self) -> VerdictCounts {
         let Counts { endorse, refuse, defer, absent } = &self.0.counts;
@@ -385,19 +402,25 @@ impl Inner {
         while question.late_answer(&self.upstreams).await.is_some() {
             self.answers.add(asked, &question.known).await;
             let after = self.hold(&question.ballot, &question.known);
-            let is_served_alike = after.served().map(Endorsed::core) == held.served().map(Endorsed::core);
-            if is_served_alike && after.verdict.label() == held.verdict.label() {
-                self.keep(&question.ballot, &question.earlier, &question.heard, &after).await;
-                continue;
+            if self.supersede(asked, &held, &after) {
+                self.report(&after, asked);
             }
-            held.superseded.store(true, Ordering::Release);
-            self.held.invalidate(&asked);
-            if held.served().is_some() && !is_served_alike && held.withdrawn.raise() {
-                tracing::warn!(path = %asked, "withdrew the verdict: a late answer changed it");
-            }
-            self.report(&after, asked);
             self.keep(&question.ballot, &question.earlier, &question.heard, &after).await;
         }
+    }
+
+    /// Withdraws a verdict that another one has taken the place of; says whether it has.
+    fn supersede(&self, asked: HashPart, held: &Held, after: &Held) -> bool {
+        let is_served_alike = after.served().map(Endorsed::core) == held.served().map(Endorsed::core);
+        if is_served_alike && after.verdict.label() == held.verdict.label() {
+            return false;
+        }
+        held.superseded.store(true, Ordering::Release);
+        self.held.invalidate(&asked);
+        if held.served().is_some() && !is_served_alike && held.withdrawn.raise() {
+            tracing::warn!(path = %asked, "withdrew the verdict: a late answer changed it");
+        }
+        true
     }
 
     /// Puts into the ledger what was said and decided. A refusal is there when this returns, before anybody is told.

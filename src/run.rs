@@ -5,6 +5,8 @@ use crate::config::{Config, Listen, Mode};
 use crate::control;
 use crate::countersigner::Countersigner;
 use crate::evidence::{Ledger, LedgerTerms};
+use crate::explain::{Explanation, Source};
+use crate::format::HashPart;
 use crate::memo::Verdicts;
 use crate::state::{StateDirectory, StateError};
 use crate::status::{CacheStatus, EvidenceStatus, Status};
@@ -160,11 +162,28 @@ fn control(
             return None;
         }
     };
-    let (current, about, places) = (Arc::clone(current), Arc::clone(about), places.to_vec());
-    let ledger = ledger.clone();
-    let started = Instant::now();
-    let status = move || {
-        let (service, about) = (current.load(), about.load());
+    let answers = Answers {
+        current: Arc::clone(current),
+        about: Arc::clone(about),
+        places: places.to_vec(),
+        ledger: ledger.clone(),
+        started: Instant::now(),
+    };
+    Some(tokio::spawn(control::serve(listener, answers, stop.clone())))
+}
+
+/// What commands are told.
+struct Answers {
+    current: Arc<ArcSwap<Service>>,
+    about: Arc<ArcSwap<About>>,
+    places: Vec<String>,
+    ledger: Ledger,
+    started: Instant,
+}
+
+impl control::Answers for Answers {
+    fn status(&self) -> Status {
+        let (service, about) = (self.current.load(), self.about.load());
         let verdicts = service.verdicts();
         let mode = match about.mode {
             Mode::Enforce => "enforce",
@@ -174,18 +193,24 @@ fn control(
             version: env!("CARGO_PKG_VERSION").to_owned(),
             mode: mode.to_owned(),
             configuration: about.file.as_ref().map(|file| file.display().to_string()),
-            listening: places.clone(),
+            listening: self.places.clone(),
             key: about.key.clone(),
-            up_for: started.elapsed().as_secs(),
+            up_for: self.started.elapsed().as_secs(),
             offline_for: service.upstreams().offline_since().map(|since| since.elapsed().as_secs()),
             caches: service.upstreams().caches().iter().map(|cache| cache_status(cache)).collect(),
             clock: clock::fault().map(|behind| behind.to_string()),
             verdicts: verdicts.counts(),
             remembered: verdicts.count(),
-            evidence: evidence_status(&ledger),
+            evidence: evidence_status(&self.ledger),
         }
-    };
-    Some(tokio::spawn(control::serve(listener, status, stop.clone())))
+    }
+
+    async fn explain(&self, path: HashPart) -> Explanation {
+        let service = self.current.load_full();
+        let question = service.verdicts().question(path).await;
+        let (ballot, earlier) = (&question.ballot, &question.earlier);
+        Explanation::of(service.upstreams(), ballot, earlier, Source::Service, clock::now())
+    }
 }
 
 fn cache_status(cache: &RemoteCache) -> CacheStatus {

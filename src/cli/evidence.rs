@@ -17,7 +17,7 @@ use crate::cli::{Exit, fail};
 use crate::config::Config;
 use crate::evidence::{Sqlite, Terms};
 use clap::Subcommand;
-use plain::plain;
+pub(in crate::cli) use plain::plain;
 use std::path::PathBuf;
 
 /// What to do with the evidence.

@@ -67,12 +67,16 @@ enum Command {
     /// Say why a path is served or not: every cache's claim side by side, who vouched, which rule applied,
     /// and what would lift a refusal.
     ///
-    /// Asks the caches now. Exit status: 0 endorsed, 1 refused or absent, 3 undecided because caches did not
+    /// Asks the running service. Without one the evidence tells what was said last, and the caches are asked only of
+    /// a path that it has nothing of. Exit status: 0 endorsed, 1 refused or absent, 3 undecided because caches did not
     /// answer.
     Explain {
         /// A store path, its base name, or its 32-character hash.
         #[arg(value_name = "PATH|HASH")]
         path: String,
+        /// Ask the caches now and from here, whatever the service or the evidence knows.
+        #[arg(long)]
+        ask: bool,
         /// For programs.
         #[arg(long)]
         json: bool,
@@ -248,11 +252,11 @@ impl Arguments {
             Command::Queue(command) => queue::queue(config, &command),
             Command::Rebuild { paths, json } => rebuild::rebuild(config, &paths, json),
             Command::Claims => claims::claims(config),
-            Command::Explain { path, json } => {
+            Command::Explain { path, ask, json } => {
                 if let Some(behind) = crate::clock::fault() {
                     eprintln!("countersign: {behind}");
                 }
-                explain::explain(config, &path, json)
+                explain::explain(config, &path, ask, json)
             }
             Command::Key(KeyCommand::Rotate { .. }) => key::rotate(config),
             Command::Key(KeyCommand::Public { nix_conf: true, .. }) => key::nix_conf(config),

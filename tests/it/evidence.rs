@@ -1,5 +1,7 @@
 //! What the service puts into the ledger, and what it makes of what is there after a restart.
 
+mod explain;
+
 use crate::support::dirs::Dir;
 use crate::support::fake_cache::{FakeCache, Script};
 use crate::support::party::{Package, Party, noise};

@@ -8,7 +8,7 @@ use serde::Serialize;
 use std::fmt::Write;
 
 /// A text on one line of ASCII.
-pub(super) fn plain(text: &str) -> String {
+pub(in crate::cli) fn plain(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     for c in text.chars() {
         if c == ' ' || c.is_ascii_graphic() { plain.push(c) } else { plain.extend(c.escape_default()) }

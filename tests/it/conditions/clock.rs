@@ -131,20 +131,12 @@ fn a_clock_that_is_behind_the_last_start_revives_no_key() {
     let daemon = scene.start();
     assert!(!serves(&daemon, &scene.ends));
     assert!(serves(&daemon, &scene.began));
-    let mark = scene.dir.join("state/version");
     let status = scene.says(&["status"]);
-    assert!(status.contains(&format!("`touch {}`", mark.display())), "{status}");
+    assert!(status.contains("`countersign evidence clock --reset`"), "{status}");
     assert_eq!(daemon.stop(), Some(0));
     // The advice, where it was the last start whose clock was wrong.
-    for file in fs::read_dir(scene.dir.join("state")).unwrap() {
-        assert!(
-            Command::new("touch")
-                .args(["-d", "2026-06-01"])
-                .arg(file.unwrap().path())
-                .status()
-                .unwrap()
-                .success()
-        );
-    }
+    scene.set(YEAR_2027);
+    let reset = scene.says(&["evidence", "clock", "--reset", "--yes"]);
+    assert!(reset.contains("the clock is set back to 2027"), "{reset}");
     assert!(serves(&scene.start(), &scene.ends));
 }

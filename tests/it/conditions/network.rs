@@ -128,7 +128,7 @@ fn a_resolver_that_hangs_holds_up_one_thread_and_no_other_cache() {
         status.contains("down") && status.contains("the lookup of the name cache.test has not ended"),
         "{status}"
     );
-    let (code, text) = scene.says(NAMES, &scene.explain());
+    let (code, text) = scene.says(NAMES, &format!("{} --ask", scene.explain()));
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("in time: the lookup of the name cache.test has not ended"), "{text}");
     assert_eq!(daemon.stop(), Some(0));

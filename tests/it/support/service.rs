@@ -58,6 +58,11 @@ impl Served {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    /// Where its configuration and its state are.
+    pub fn dir(&self) -> &Dir {
+        &self.dir
+    }
+
     /// The state directory.
     pub fn state(&self) -> PathBuf {
         self.dir.join("state")
