@@ -163,6 +163,8 @@ const KEYS: &[KeyDoc] = &[
         "what all decoders together may use; one that asks for more than 128 MiB is refused"),
     key("limits.spool", "size", Some(r#""16 GiB""#),
         "what spooled NARs may use of the disk"),
+    key("limits.evidence", "size", Some(r#""16 GiB""#),
+        "what evidence may use of the disk; beyond it the oldest goes, although evidence.keep would keep it"),
 
     key("evidence.keep", "duration", Some(r#""400d""#),
         "how long claims and verdicts are kept; those of installed paths stay"),

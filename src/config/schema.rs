@@ -155,6 +155,8 @@ pub struct Limits {
     pub memory: ByteSize,
     /// What spooled NARs may use of the disk.
     pub spool: ByteSize,
+    /// What evidence may use of the disk.
+    pub evidence: ByteSize,
 }
 
 impl Limits {
@@ -179,6 +181,7 @@ impl Default for Limits {
             connections: at_least_one(512),
             memory: ByteSize::from_bytes(256 << 20),
             spool: ByteSize::from_bytes(16 << 30),
+            evidence: ByteSize::from_bytes(16 << 30),
         }
     }
 }

@@ -132,6 +132,8 @@ fn read_limits(table: &Table<'_>) -> Limits {
         // The least is what one decoder may ask for: less, and such a one would wait for ever.
         memory: size(table, "memory", from(128 << 20, 1 << 50), usual.memory),
         spool: size(table, "spool", from(1 << 20, 1 << 60), usual.spool),
+        // Less than a batch or two, and it would be pruned without end.
+        evidence: size(table, "evidence", from(64 << 20, 1 << 60), usual.evidence),
     }
 }
 

@@ -185,7 +185,8 @@ impl Waiting {
     /// One transaction's worth.
     fn take_routine(&mut self) -> Vec<Batch> {
         let (mut taken, mut rows) = (Vec::new(), 0_usize);
-        while let (true, Some(batch)) = (rows < FULL, self.routine.pop_front()) {
+        while rows < FULL {
+            let Some(batch) = self.routine.pop_front() else { break };
             rows = rows.saturating_add(count(&batch));
             self.bytes = self.bytes.saturating_sub(bytes(&batch));
             taken.push(batch);
@@ -236,3 +237,6 @@ const MOST_BYTES: usize = 32 << 20;
 
 /// So many refusals are waited for at a time; 128 questions are under way at most.
 const MOST_URGENT: usize = 512;
+
+#[cfg(test)]
+mod tests;

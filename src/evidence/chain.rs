@@ -208,3 +208,6 @@ const VERDICT: &[u8] = b"countersign-verdict;1;";
 
 /// Longer than any head: 22 of kind, three numbers of 20, 64 of hash, 217 of signature.
 const LONGEST_HEAD: usize = 512;
+
+#[cfg(test)]
+mod tests;

@@ -177,3 +177,6 @@ impl<'a> Reader<'a> {
 const CLAIM: u8 = 1;
 const NOT_FOUND: u8 = 2;
 const NOTHING: u8 = 3;
+
+#[cfg(test)]
+mod tests;

@@ -247,3 +247,6 @@ const STOP: Duration = Duration::from_secs(2);
 
 /// How long a refusal waits for its row.
 const RECORD: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

@@ -205,3 +205,6 @@ const MOST: usize = 1024;
 
 /// After so many halvings all is old.
 const MOST_HALVED: u32 = 16;
+
+#[cfg(test)]
+mod tests;

@@ -357,3 +357,6 @@ impl fmt::Display for Flaw {
 fn date(at: Timestamp) -> String {
     jiff::Timestamp::from_second(at.seconds()).map_or_else(|_| at.to_string(), |at| at.to_string())
 }
+
+#[cfg(test)]
+mod tests;

@@ -141,6 +141,10 @@ impl Writer {
 
     /// Writes batches in one transaction. Returns whether they are written.
     fn write_all(&mut self, batches: Vec<Batch>) -> bool {
+        // What was added since it was last looked at is a guess.
+        if self.bytes > self.terms.limit && self.since_look > 0 {
+            self.look();
+        }
         let mut all = Batch::default();
         batches.into_iter().map(|batch| self.fit(batch)).for_each(|batch| all.append(batch));
         !all.is_empty() && self.write_one(all)

@@ -76,7 +76,7 @@ fn what_is_written_arrives() {
         decision-timeout = \"1m 30s\"\nlog-format = \"json\"\n[serving]\nadvertised-priority = 1\nbuffer = \"2 KiB\"\n\
         verify-before-sending = \"whole\"\nprefetch = false\nminimum-rate = \"1 MiB/s\"\n\
         [limits]\nnarinfo = \"2 MiB\"\nsignatures = 2\nreferences = 3\nnar = \"1 GiB\"\nconnections = 4\n\
-        memory = \"128 MiB\"\nspool = \"2 GiB\"\n[evidence]\nkeep = \"30d\"\nurl = \"postgres://me:hidden@h/d\"\n\
+        memory = \"128 MiB\"\nspool = \"2 GiB\"\nevidence = \"3 GiB\"\n[evidence]\nkeep = \"30d\"\nurl = \"postgres://me:hidden@h/d\"\n\
         [dashboard]\nlisten = [\"127.0.0.1:2\"]\nnotify = \"/bin/n\"\n[upload]\nsigning-key-files = [\"/k\"]\n\
         spool-directory = \"/sp\"\njobs = 8\ngive-up-after = \"1h\"\nsign-remote-builds = true\ninputs = \"endorsed\"\n";
     let config = good(text);
@@ -96,7 +96,8 @@ fn what_is_written_arrives() {
     assert_eq!(
         format!("{:?}", config.limits),
         "Limits { narinfo: ByteSize(2097152), signatures: 2, references: 3, nar: ByteSize(1073741824), \
-         connections: 4, memory: ByteSize(134217728), spool: ByteSize(2147483648) }"
+         connections: 4, memory: ByteSize(134217728), spool: ByteSize(2147483648), \
+         evidence: ByteSize(3221225472) }"
     );
     assert_eq!(format!("{:?}", config.evidence), "Evidence { keep: 2592000s, database: Postgres(…) }");
     assert!(!format!("{config:?}").contains("hidden"), "no password in debugging output");

@@ -71,7 +71,8 @@ fn shed(database: &Transaction<'_>, bytes: i64) -> rusqlite::Result<()> {
     let mut statement = database.prepare_cached(sql)?;
     let mut rows = statement.query([])?;
     let (mut keys, mut shed) = (Vec::new(), 0_i64);
-    while let (true, Some(row)) = (shed < bytes, rows.next()?) {
+    while shed < bytes {
+        let Some(row) = rows.next()? else { break };
         keys.push([row.get(0)?, row.get(1)?, row.get(2)?]);
         shed = shed.saturating_add(row.get::<_, i64>(3)?);
     }
