@@ -9,12 +9,14 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod attacks;
+mod builds;
 mod bytes;
 mod clients;
 mod commands;
 mod conditions;
 mod doctor;
 mod evidence;
+mod evidence_commands;
 mod examples;
 mod failover;
 mod faults;

@@ -6,6 +6,7 @@ use crate::support::dirs::Dir;
 use crate::support::nix_daemon::NixDaemon;
 use countersign::format::{KeyName, SigningKey, StorePath, VerifyingKey};
 use countersign::state::write_new_secret_key;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -169,6 +170,25 @@ impl Drop for Uploader {
         self.0.kill().unwrap_or_default();
         self.0.wait().map(drop).unwrap_or_default();
     }
+}
+
+/// A machine whose daemon calls the hook, as nix.conf has it.
+pub fn hooked(generation: &'static str, destinations: &str) -> Uploads {
+    let dir = Dir::new();
+    let hook = dir.join("hook");
+    let daemon = NixDaemon::start_with(generation, &format!("post-build-hook = {}", hook.display()));
+    // The daemon's store is not where the system has its own, so the hook is told.
+    let script = format!(
+        "#!/bin/sh\nNIX_STATE_DIR={}/nix/var/nix COUNTERSIGN_SPOOL={}/spool exec {}\n",
+        daemon.machine.store(),
+        dir.path().display(),
+        env!("CARGO_BIN_EXE_countersign-hook")
+    );
+    dir.write("hook", script);
+    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
+    // As a package makes it.
+    countersign::spool::Spool::create(&dir.join("spool")).unwrap();
+    Uploads::with(daemon, dir, "", destinations)
 }
 
 /// The narinfo of a path in a directory that was published to, if it is there.

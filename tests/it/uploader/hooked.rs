@@ -3,30 +3,10 @@
 use crate::support::daemon::Daemon;
 use crate::support::dirs::Dir;
 use crate::support::nix::{GENERATIONS, Machine, Nginx};
-use crate::support::nix_daemon::{NixDaemon, full};
-use crate::support::uploads::{Uploads, chain, narinfo};
-use std::os::unix::fs::PermissionsExt;
+use crate::support::nix_daemon::full;
+use crate::support::uploads::{Uploads, chain, hooked, narinfo};
 
 const DIRECTORY: &str = "[destinations.acme]\nurl = \"file://DIR/cache\"\npackages = [\"*\"]\n";
-
-/// A machine whose daemon calls the hook, as nix.conf has it.
-fn hooked(generation: &'static str, destinations: &str) -> Uploads {
-    let dir = Dir::new();
-    let hook = dir.join("hook");
-    let daemon = NixDaemon::start_with(generation, &format!("post-build-hook = {}", hook.display()));
-    // The daemon's store is not where the system has its own, so the hook is told.
-    let script = format!(
-        "#!/bin/sh\nNIX_STATE_DIR={}/nix/var/nix COUNTERSIGN_SPOOL={}/spool exec {}\n",
-        daemon.machine.store(),
-        dir.path().display(),
-        env!("CARGO_BIN_EXE_countersign-hook")
-    );
-    dir.write("hook", script);
-    std::fs::set_permissions(&hook, std::fs::Permissions::from_mode(0o755)).unwrap();
-    // As a package makes it.
-    countersign::spool::Spool::create(&dir.join("spool")).unwrap();
-    Uploads::with(daemon, dir, "", destinations)
-}
 
 /// Built, reported, signed, uploaded; then installed by another machine, directly and through Countersign.
 #[test]
