@@ -6,10 +6,14 @@ use crate::support::nix::GENERATIONS;
 use crate::support::nix_daemon::{NixDaemon, full};
 use crate::support::party::Party;
 use crate::support::uploads::{Uploads, chain, hooked};
-use countersign::evidence::{BuildKind, BuildRow, EventKind, EventRow, Filter, Sqlite, Storage, Terms};
-use countersign::format::{Core, NarHash, StorePath};
+use countersign::evidence::{
+    Batch, BuildKind, BuildRow, ClaimSeen, EventKind, EventRow, Filter, Sqlite, Storage, Terms,
+};
+use countersign::format::{Core, NarHash, Signature, StorePath};
+use countersign::trust::Timestamp;
 use std::ops::ControlFlow;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
 const DIRECTORY: &str = "[destinations.acme]\nurl = \"file://DIR/cache\"\npackages = [\"*\"]\n";
 
@@ -147,6 +151,37 @@ fn without_a_destination_builds_come_into_the_ledger_and_are_compared() {
         assert_eq!(said.matches("what was built here is not what a cache claims").count(), 1, "{said}");
         serve.stop();
     }
+}
+
+/// What caches said before counts where they are silent now, if somebody's signature on it counts.
+#[test]
+fn claims_of_the_ledger_are_compared_where_caches_are_silent() {
+    let (uploads, caches) = (hooked("2.34", ""), Caches::new());
+    // Both are configured, and neither answers: they have gone away.
+    let gone = caches.sections().replace(&caches.same.url(), "http://127.0.0.1:1");
+    uploads.configure(&gone.replace(&caches.other.url(), "http://127.0.0.1:2"), "", "");
+    let twin = NixDaemon::start("2.34");
+    let expected = twin.build_one("shell \"thing-1\" \"echo a > $out\" {}");
+    let core = twin.connect().path_info(&expected).unwrap().unwrap().core;
+    let signature = Signature::parse(&caches.party.sign(&core)).unwrap();
+    let claim = |cache: &str, signatures: &[Signature]| ClaimSeen {
+        cache: cache.into(),
+        core: Arc::new(core.clone()),
+        signatures: signatures.to_vec(),
+        deriver: None,
+        content_address: None,
+        is_credible: true,
+        at: Timestamp::from_seconds(1_780_272_000),
+    };
+    let claims = vec![claim("same", &[signature]), claim("other", &[])];
+    std::fs::create_dir_all(uploads.state()).unwrap();
+    let mut storage = Sqlite::open(&uploads.state(), &Terms::default()).unwrap();
+    storage.write(&Batch { claims, ..Batch::default() }).unwrap();
+    let _uploader = uploads.start();
+    let path = uploads.daemon.build_one("shell \"thing-1\" \"echo a > $out\" {}");
+    uploads.wait_for("the build is written", |u| !builds(u, &path).is_empty());
+    let found: Vec<_> = events(&uploads, &path).into_iter().map(|e| (e.party, e.kind)).collect();
+    assert_eq!(found, [("same".into(), EventKind::BuildAgrees)], "{}", uploads.log());
 }
 
 /// Neither a destination nor a spool: there is nothing to do, and `serve` starts nobody.
