@@ -15,7 +15,7 @@ mod verify;
 
 use crate::cli::{Exit, fail};
 use crate::config::Config;
-use crate::evidence::{Sqlite, Terms};
+use crate::evidence::{Sqlite, StorageError, Terms};
 use clap::Subcommand;
 pub(in crate::cli) use plain::plain;
 use std::path::PathBuf;
@@ -86,7 +86,12 @@ pub(super) fn evidence(config: &Config, command: &EvidenceCommand) -> Exit {
 
 /// The ledger, if there is one yet.
 fn ledger(config: &Config) -> Result<Option<Sqlite>, Exit> {
-    Sqlite::open_existing(&config.state_directory, &Terms::default()).map_err(|error| fail(Exit::Io, &error))
+    let opened = Sqlite::open_existing(&config.state_directory, &Terms::default());
+    opened.map_err(|error| {
+        // As with the state directory: a newer program's is a matter of which one is named.
+        let exit = if matches!(error, StorageError::Newer { .. }) { Exit::Config } else { Exit::Io };
+        fail(exit, &error)
+    })
 }
 
 /// Says that there is no ledger.

@@ -94,6 +94,18 @@ fn a_head_that_left_the_machine_betrays_a_tail_that_was_cut_off() {
     assert!(ran.out.contains("the whole ledger is gone"), "{}", ran.out);
 }
 
+/// A newer program has made it: it is refused, and left as it is.
+#[test]
+fn the_ledger_of_a_newer_program_is_refused() {
+    let scene = sealed();
+    tamper(&scene, "PRAGMA user_version = 99");
+    for command in [&["list"][..], &["show", "1"], &["verify"], &["export"], &["clock", "--reset", "--yes"]] {
+        let ran = scene.run(&[&["evidence"], command].concat());
+        assert_eq!((ran.code, ran.out.as_str()), (Some(2), ""), "{command:?}");
+        assert!(ran.err.contains("is of a newer version (99)"), "{}", ran.err);
+    }
+}
+
 #[test]
 fn heads_that_cannot_be_read_are_told() {
     let scene = sealed();
