@@ -111,6 +111,13 @@ fn each_setting_of_nix_is_found() {
         ("narinfo-cache-positive-ttl = 301", vec![(L::LongTtl, Weakness)], "positive-ttl = 300"),
         ("substitute = false", vec![(L::NotAsked, Weakness)], "substitute is off (/n/nix.conf:6)"),
         ("substituters =", vec![(L::NotAsked, Weakness)], "not among the substituters"),
+        // Who does not ask remembers no answers.
+        (
+            "substitute = false\nnarinfo-cache-negative-ttl = 9",
+            vec![(L::NotAsked, Weakness)],
+            "substitute is off",
+        ),
+        ("substituters =\nnarinfo-cache-negative-ttl = 9", vec![(L::NotAsked, Weakness)], "not among"),
         (
             "trusted-public-keys =",
             vec![(L::MachineKeyNotTrusted, Weakness)],
@@ -214,9 +221,11 @@ fn modes_keys_and_service() {
     // It is another also where no key of the configured mode is known.
     let unkeyed = with(&|facts| {
         facts.ours.machine = None;
+        facts.ours.all = Vec::new();
         facts.ours.service = Some(observing.clone());
     });
-    assert!(unkeyed.contains(&(L::OtherService, Weakness)), "{unkeyed:?}");
+    let expected = [(L::OtherKey, WayAround), (L::OtherService, Weakness), (L::NoMachineKey, Weakness)];
+    assert_eq!(unkeyed, expected);
     // Without the state directory, the service's word says which key is ours.
     let unread = with(&|facts| {
         facts.ours.machine = None;

@@ -117,3 +117,40 @@ const LARGEST_SCRIPT: u64 = 64 << 10;
 const MOST_DEEP: u32 = 4;
 /// Machines that are counted. A guess far above any that people list.
 const MOST_MACHINES: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn builders_are_listed_as_nix_lists_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let file = dir.path().join(name);
+            std::fs::write(&file, text).unwrap();
+            file.display().to_string()
+        };
+        let inner = file("inner", "ssh://inner x86_64-linux # not this\n\n# nor this\n");
+        let outer = file("outer", &format!("ssh-ng://u:hush@outer\n@{inner}\n@/none\n"));
+        for (list, expected) in [
+            (String::new(), vec![]),
+            ("@/none".to_owned(), vec![]),
+            (" ssh://a i686-linux /key 4 ; b\nc".to_owned(), vec!["ssh://a", "b", "c"]),
+            (format!("d;@{outer}"), vec!["d", "ssh-ng://***@outer", "ssh://inner"]),
+        ] {
+            let mut unknown = Vec::new();
+            assert_eq!(builders(&list, &mut unknown), expected, "{list}");
+            assert_eq!(unknown, []);
+        }
+        // What cannot be read, or leads in a circle, is told.
+        let circle = dir.path().join("circle").display().to_string();
+        file("circle", &format!("once\n@{circle}\n"));
+        for (list, expected) in [(format!("@{}", dir.path().display()), 0), (format!("@{circle}"), 4)] {
+            let mut unknown = Vec::new();
+            assert_eq!(builders(&list, &mut unknown).len(), expected, "{list}");
+            assert_eq!(unknown.len(), 1, "{unknown:?}");
+        }
+        let many = "m;".repeat(5000);
+        assert_eq!(builders(&many, &mut Vec::new()).len(), MOST_MACHINES);
+    }
+}

@@ -279,3 +279,61 @@ const SYSTEMD: u32 = 1;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// More than any environment has: Linux gives a program 2 MiB for it by default.
 const LARGEST: u64 = 4 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_trusted_as_nix_trusts_them() {
+        let somebody = |number| Identity { number, name: "u".to_owned(), groups: vec!["wheel".to_owned()] };
+        let list = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<String>>();
+        for (users, trusted) in [
+            ("root", false),
+            ("root u", true),
+            ("*", true),
+            ("root @wheel", true),
+            ("wheel", false),
+            ("@u", false),
+            ("uu @whee", false),
+        ] {
+            assert_eq!(somebody(1000).is_among(&list(users)), trusted, "{users}");
+            assert!(somebody(0).is_among(&list(users)));
+        }
+    }
+
+    #[test]
+    fn the_files_are_those_that_nix_reads_in_its_order() {
+        let variables = |pairs: &[(&str, &str)]| {
+            Vantage::Commands(pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect())
+        };
+        let of = |vantage: &Vantage| {
+            let files: Vec<String> = vantage.files().iter().map(|file| file.display().to_string()).collect();
+            files
+        };
+        let usual = variables(&[("HOME", "/h"), ("NIX_CONF_DIR", "")]);
+        let expected =
+            ["/etc/nix/nix.conf", "/etc/xdg/nix/nix.conf", "/h/.config/nix/nix.conf", "$NIX_CONFIG"];
+        assert_eq!(of(&usual), expected);
+        let moved = variables(&[("NIX_CONF_DIR", "/c"), ("NIX_USER_CONF_FILES", "/a:/b")]);
+        assert_eq!(of(&moved), ["/c/nix.conf", "/b", "/a", "$NIX_CONFIG"]);
+        let system = Vantage::System("hidden".to_owned());
+        assert_eq!(of(&system), ["/etc/nix/nix.conf", "/etc/xdg/nix/nix.conf", "$NIX_CONFIG"]);
+        assert_eq!(system.environment(), [("NIX_USER_CONF_FILES".into(), SHARED.into())]);
+        let mut unknown = Vec::new();
+        assert_eq!((system.proxies(&mut unknown).len(), unknown.len()), (0, 1));
+    }
+
+    #[test]
+    fn a_process_is_known_by_its_environment_and_its_start() {
+        let me = std::process::id();
+        let path = environment(me).unwrap().into_iter().find(|(name, _)| name == "PATH");
+        assert_eq!(path.map(|(_, value)| value), std::env::var_os("PATH"));
+        let now = crate::clock::now().seconds();
+        assert!((now - 100_000..=now + 2).contains(&started(me).unwrap()));
+        // Nothing that is not systemd's is guessed at.
+        assert_eq!(daemon(me), Some(me));
+        assert_eq!(started(u32::MAX), None);
+        assert!(environment(u32::MAX).is_err());
+    }
+}
