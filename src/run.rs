@@ -307,7 +307,11 @@ async fn ledger(config: &Config, state: &StateDirectory) -> Result<Ledger, Start
 }
 
 fn terms(config: &Config) -> LedgerTerms {
-    LedgerTerms { keep: config.evidence.keep, limit: 16 << 30, store_dir: config.store_dir.clone() }
+    LedgerTerms {
+        keep: config.evidence.keep,
+        limit: config.limits.evidence.bytes(),
+        store_dir: config.store_dir.clone(),
+    }
 }
 
 async fn listeners(config: &Config) -> Result<Vec<Listener>, StartError> {

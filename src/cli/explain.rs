@@ -69,7 +69,7 @@ fn of_evidence(config: &Config, asked: HashPart, ask: bool) -> Result<Explanatio
 
 /// What the ledger has of a path. That it cannot be read is said, and hinders nothing.
 fn earlier(config: &Config, asked: HashPart) -> Earlier {
-    let terms = Terms { patience: PATIENCE, limit: 16 << 30 };
+    let terms = Terms { patience: PATIENCE, limit: config.limits.evidence.bytes() };
     let read = Sqlite::open_existing(&config.state_directory, &terms).and_then(|storage| match storage {
         Some(mut storage) => {
             if let Some(newest) = storage.newest()? {

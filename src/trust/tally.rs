@@ -96,15 +96,17 @@ fn outvoting(policy: &Policy, rule: &Rule, supports: &[Support]) -> Option<(usiz
 }
 
 /// The core of the first listed signer that vouches for exactly one and vouched for no other before, and the signers that vouch for that
-/// core and another: their word is no support for either.
+/// core and another: their word is no support for either. Where that signer vouched in a claim from before alone,
+/// nothing is settled, since memories help nobody (design §3.6).
 fn preferred(list: &[SignerId], supports: &[Support]) -> Option<(usize, SignerSet)> {
-    list.iter().find_map(|&signer| {
+    let (signer, index) = list.iter().find_map(|&signer| {
         let mut vouched =
             (0..supports.len()).filter(|&i| supports.get(i).is_some_and(|s| s.shown.contains(signer)));
         let index = vouched.next()?;
         let is_one = vouched.next().is_none() && !supports.get(index)?.void.contains(signer);
-        is_one.then(|| (index, others(supports, index)))
-    })
+        is_one.then_some((signer, index))
+    })?;
+    supports.get(index)?.live.contains(signer).then(|| (index, others(supports, index)))
 }
 
 /// Everybody who vouches for a core other than the one at `index`.

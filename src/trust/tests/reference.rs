@@ -296,7 +296,9 @@ impl View<'_> {
                 let one = |s: usize| {
                     <[usize; 1]>::try_from(vouched(s)).ok().filter(|one| self.void(one[0]) >> s & 1 == 0)
                 };
-                let chosen = list.iter().find_map(|&s| one(s))?[0];
+                let (by, chosen) = list.iter().find_map(|&s| Some((s, one(s)?[0])))?;
+                let says_so_now = pooled(&|c| c.live && c.core == chosen) >> by & 1 == 1;
+                says_so_now.then_some(())?;
                 satisfies(chosen, others(chosen)).then_some(chosen)
             }
         }

@@ -75,6 +75,15 @@ fn prefer_passes_over_who_contradicts_itself_over_time() {
     case.remembering("a", hello().contents("third").signed("p-1")).endorses(&other());
 }
 
+/// Memories never help (§3.6), not to settle a dissent either.
+#[test]
+fn prefer_is_settled_by_what_is_said_now() {
+    let lab = Lab::of("p q r", "a b c").rule(needs(1, "q r").prefer("p"));
+    let case = lab.ask().says("a", hello().signed("q-1")).says("b", other().signed("r-1"));
+    case.clone().silent("c").remembering("c", hello().signed("p-1")).defers("dissent");
+    case.says("c", hello().signed("p-1")).endorses(&hello());
+}
+
 #[test]
 fn outvote_does_not_count_who_contradicts_itself_over_time() {
     let lab = Lab::of("p q r", "a b").rule(needs(1, "p q r").outvote());
