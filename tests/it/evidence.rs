@@ -7,7 +7,8 @@ use crate::support::fake_cache::{FakeCache, Script};
 use crate::support::party::{Package, Party, noise};
 use crate::support::service::{Served, caches, signers};
 use countersign::evidence::{
-    EventKind, EventRow, Fate, Filter, Outcome, Sqlite, Storage, Terms, VerdictRow, Word,
+    Batch, BuildKind, BuildRow, EventKind, EventRow, Fate, Filter, Outcome, Sqlite, Storage, Terms,
+    VerdictRow, Word,
 };
 use countersign::trust::Timestamp;
 use std::ops::ControlFlow;
@@ -350,4 +351,50 @@ fn what_a_late_answer_changes_is_kept_too() {
     let outcomes: Vec<Outcome> = verdicts(&dir).iter().map(|row| row.outcome).collect();
     assert_eq!(outcomes, [Outcome::Endorse, Outcome::Refuse]);
     assert_eq!(event(&dir, EventKind::Dissent).count, 1);
+}
+
+/// The uploader compares a build with what is known; what is claimed later the service compares with the build.
+#[test]
+fn what_is_claimed_after_a_build_is_compared_with_it() {
+    let two = Two::agreeing(3000);
+    two.dissent();
+    let dir = Dir::new();
+    let core = &two.package.core;
+    let build = BuildRow {
+        path: core.store_path.clone(),
+        nar_hash: Some(core.nar_hash),
+        nar_size: Some(core.nar_size),
+        derivation: None,
+        kind: BuildKind::Built,
+        at: Timestamp::from_seconds(1_780_000_000),
+    };
+    std::fs::create_dir_all(dir.join("state")).unwrap();
+    let mut storage = Sqlite::open(&dir.join("state"), &Terms::default()).unwrap();
+    storage.write(&Batch { builds: vec![build], ..Batch::default() }).unwrap();
+    drop(storage);
+    let served = Served::in_dir(dir, &two.text());
+    assert_eq!(served.narinfo(&two.package).verdict(), "refuse");
+    let dir = served.stop();
+    assert_eq!(&*event(&dir, EventKind::BuildAgrees).party, "first");
+    let differs = event(&dir, EventKind::BuildDiffers);
+    assert_eq!((&*differs.party, differs.count), ("second", 1));
+    assert!(differs.after.contains(&core.nar_hash.to_string()), "{differs:?}");
+}
+
+/// Noise that a cache changes with every answer is neither dissent nor worth an event, and is bounded.
+#[test]
+fn what_a_cache_invents_is_bounded_and_no_event() {
+    let two = Two::agreeing(3000);
+    let mut dir = Dir::new();
+    for n in 0..12 {
+        let invented = two.package.forged(&noise(100 + n, 600));
+        two.second.claim(&two.package, &invented.narinfo("none", &[&Party::new("mallory-1")]));
+        let served = Served::in_dir(dir, &two.text());
+        assert!(served.serves(&two.package));
+        dir = served.stop();
+    }
+    let claims = ledger(&dir).earlier(two.package.core.store_path.hash_part()).unwrap().claims;
+    assert_eq!(claims.iter().filter(|row| &*row.cache == "second").count(), 8);
+    assert_eq!(claims.iter().filter(|row| &*row.cache == "first").count(), 1);
+    assert_eq!(events(&dir), []);
 }
