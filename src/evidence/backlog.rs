@@ -30,6 +30,8 @@ struct Waiting {
     stop: Option<oneshot::Sender<()>>,
     is_stopping: bool,
     lost: u64,
+    /// Rows that the writer has taken and is not done with.
+    in_hand: usize,
 }
 
 /// Told when rows are written, or dropped when they cannot be.
@@ -103,11 +105,12 @@ impl Backlog {
         is_done
     }
 
-    /// Rows that wait, and rows that were lost.
+    /// Rows that are not written yet, and rows that were lost.
     pub(super) fn counts(&self) -> (u64, u64) {
         let waiting = self.lock();
         let urgent: usize = waiting.urgent.iter().map(|(rows, _)| count(rows)).sum();
-        (u64::try_from(waiting.rows.saturating_add(urgent)).unwrap_or(u64::MAX), waiting.lost)
+        let all = waiting.rows.saturating_add(urgent).saturating_add(waiting.in_hand);
+        (u64::try_from(all).unwrap_or(u64::MAX), waiting.lost)
     }
 
     /// Whether somebody waits for a row to be written.
@@ -119,6 +122,8 @@ impl Backlog {
     /// Waits for something to do, at most until then; `in_trouble`, what is routine is left to wait.
     pub(super) fn take(&self, until: Instant, in_trouble: bool) -> Work {
         let mut waiting = self.lock();
+        // Whoever comes for more is done with what there was.
+        waiting.in_hand = 0;
         loop {
             let ripe = waiting
                 .since
@@ -131,6 +136,8 @@ impl Backlog {
                 let urgent = std::mem::take(&mut waiting.urgent);
                 let take_routine = (is_ripe && urgent.is_empty()) || waiting.is_stopping;
                 let routine = if take_routine { waiting.take_routine() } else { Vec::new() };
+                let taken = urgent.iter().map(|(rows, _)| rows).chain(&routine).map(count);
+                waiting.in_hand = taken.fold(0, usize::saturating_add);
                 return Work { urgent, routine, is_stopping: waiting.is_stopping };
             }
             let wait = ripe.map_or(until, |ripe| ripe.min(until)).saturating_duration_since(now);
@@ -142,6 +149,7 @@ impl Backlog {
     pub(super) fn closed(&self) {
         let mut waiting = self.lock();
         waiting.urgent.clear();
+        waiting.in_hand = 0;
         if let Some(done) = waiting.stop.take() {
             // Whoever gave up waiting does not need to know.
             done.send(()).unwrap_or_default();

@@ -7,7 +7,7 @@
 //! checkpoint    = countersign-checkpoint;1;0;NUMBER;HASH;TIME;KEY:SIGNATURE
 //! ```
 //!
-//! A head says which hash the row of its number has; heads are counted, so that a removed one leaves a gap. A
+//! A head says which hash the row of its number has, the first head that there was none; heads are counted, so that a removed one leaves a gap. A
 //! checkpoint says of which row the hash is that the oldest one left is chained to. What is signed begins with its kind
 //! and a version, so it can be taken for nothing else that the key signs: Nix's fingerprints begin with `1;`. Pure.
 

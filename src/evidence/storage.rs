@@ -292,8 +292,8 @@ pub trait Storage: Send + std::fmt::Debug {
     /// [`StorageError`] if it cannot be read.
     fn last_head(&mut self) -> Result<Option<Box<str>>, StorageError>;
 
-    /// Has a head signed for the last verdict and keeps it, on the disk. `None` where there is no verdict that the last
-    /// head does not cover.
+    /// Has a head signed for the last verdict and keeps it, on the disk; where there is none yet, for the number 0, so
+    /// that there is a head before there is a verdict. `None` where the last head is of that verdict already.
     ///
     /// # Errors
     /// [`StorageError`]; nothing was written.

@@ -232,7 +232,12 @@ impl Check<'_> {
         self.next = self.next.saturating_add(1);
         let behind = self.heads.split_off(&self.next);
         let pruned = std::mem::replace(&mut self.heads, behind);
-        self.report.pruned_since = count(pruned.values().flatten().filter(|(_, exported)| *exported));
+        for (seal, _) in pruned.into_values().flatten().filter(|(_, exported)| *exported) {
+            // A head of the number 0 is of an empty ledger, and holds wherever it is kept.
+            let of =
+                if seal.head.number > 0 { &mut self.report.pruned_since } else { &mut self.report.confirmed };
+            *of = of.saturating_add(1);
+        }
         self.held = self.next.saturating_sub(1);
         self.report.covered = self.report.pruned;
     }

@@ -12,7 +12,9 @@ use crate::clock;
 use crate::evidence::backlog::{self, Ack, Work};
 use crate::evidence::ledger::{LedgerTerms, Shared};
 use crate::evidence::retention::{self, Pass, Rules, Step};
-use crate::evidence::{Batch, Fate, Outcome, SignedHead, Sqlite, Storage, StorageError, Terms, sqlite};
+use crate::evidence::{
+    Batch, ChainHash, Fate, Outcome, SignedHead, Sqlite, Storage, StorageError, Terms, sqlite,
+};
 use crate::format::{SigningKey, StorePath};
 use crate::trust::Timestamp;
 use std::path::PathBuf;
@@ -34,8 +36,10 @@ pub(super) struct Writer {
     trouble: Option<String>,
     /// When the last head was signed, if there is one.
     sealed: Option<Timestamp>,
-    /// There are verdicts that the last head does not cover.
+    /// There are verdicts that the last head does not cover, or there is no head.
     is_unsealed: bool,
+    /// A head covers a verdict.
+    is_begun: bool,
     pass: Option<Pass>,
     /// When the next pass begins, and the next step of this one.
     next_pass: Instant,
@@ -62,6 +66,7 @@ impl Writer {
             trouble: None,
             sealed: None,
             is_unsealed: false,
+            is_begun: false,
             pass: None,
             next_pass: after(now, FIRST_PASS),
             next_step: now,
@@ -79,7 +84,10 @@ impl Writer {
                 self.open();
                 self.shared.tried();
             }
+            // A head is there before the first verdict, whenever the process ends.
+            self.take_terms();
             let work = self.shared.backlog.take(self.next_event(), self.storage.is_none());
+            self.take_terms();
             let is_stopping = work.is_stopping;
             self.write(work);
             if is_stopping {
@@ -95,8 +103,16 @@ impl Writer {
             return self.retry;
         }
         let step = if self.pass.is_some() { self.next_step } else { self.next_pass };
-        // Only what has been written needs to be looked at.
-        if self.since_look > 0 || self.is_unsealed { step.min(self.next_look) } else { step }
+        self.look_at().map_or(step, |look| step.min(look))
+    }
+
+    /// When the ledger is to be looked at: soon after something was written, and from time to time for the daily head.
+    fn look_at(&self) -> Option<Instant> {
+        match self.since_look {
+            0 if self.is_unsealed => Some(after(self.next_look, REST)),
+            0 => None,
+            _ => Some(self.next_look),
+        }
     }
 
     fn open(&mut self) {
@@ -104,8 +120,9 @@ impl Writer {
         let opened = Sqlite::open(&self.state, &terms).and_then(|mut storage| {
             let (newest, liars) = (storage.newest()?, storage.liars()?);
             let sealed = storage.last_head()?.and_then(|text| SignedHead::parse(&text).ok());
-            let last = storage.last()?;
-            self.is_unsealed = last != sealed.as_ref().map(|seal| (seal.head.number, seal.head.hash));
+            let last = storage.last()?.unwrap_or((0, ChainHash::START));
+            self.is_unsealed = sealed.as_ref().map(|seal| (seal.head.number, seal.head.hash)) != Some(last);
+            self.is_begun = sealed.as_ref().is_some_and(|seal| seal.head.number > 0);
             self.sealed = sealed.map(|seal| seal.head.at);
             let mut known = self.shared.known();
             (known.newest, known.liars) = (known.newest.max(newest), liars);
@@ -216,17 +233,16 @@ impl Writer {
             self.next_look = Instant::now();
         }
         // The first verdict of a chain is under a head at once.
-        if self.sealed.is_none() {
+        if !self.is_begun && !rows.verdicts.is_empty() {
             self.seal();
         }
     }
 
     fn keep_house(&mut self) {
-        self.take_terms();
         if self.storage.is_none() {
             return;
         }
-        if (self.since_look > 0 || self.is_unsealed) && Instant::now() >= self.next_look {
+        if self.look_at().is_some_and(|look| Instant::now() >= look) {
             self.look();
         }
         if self.pass.is_none() && Instant::now() >= self.next_pass {
@@ -294,6 +310,7 @@ impl Writer {
                 self.is_unsealed = false;
                 if let Some(seal) = seal {
                     self.sealed = Some(seal.head.at);
+                    self.is_begun |= seal.head.number > 0;
                     retention::say(&seal);
                 }
             }
@@ -430,6 +447,9 @@ const RETRY: Duration = Duration::from_secs(2);
 /// How often the size is looked at while there is writing, and after how many bytes at the latest.
 const LOOK: Duration = Duration::from_secs(1);
 const LOOK_BYTES: u64 = 4 << 20;
+
+/// How late a daily head may be where nothing is written.
+const REST: Duration = Duration::from_secs(300);
 
 /// How soon after a start the first pass begins, and how soon after one the next: a laptop may be on for minutes.
 const FIRST_PASS: Duration = Duration::from_secs(60);

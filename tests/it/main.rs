@@ -17,6 +17,7 @@ mod conditions;
 mod doctor;
 mod evidence;
 mod evidence_commands;
+mod evidence_ledger;
 mod examples;
 mod failover;
 mod faults;

@@ -29,6 +29,8 @@ fn what_is_routine_gathers_and_is_taken_in_its_order() {
     assert!(backlog.take(now(), false).routine.is_empty(), "it has just come");
     let work = backlog.take(later(), false);
     assert_eq!(work.routine, [one(1), one(2), one(3)]);
+    assert_eq!(backlog.counts(), (3, 0), "what is taken is not written yet");
+    backlog.take(now(), false);
     assert_eq!(backlog.counts(), (0, 0));
 }
 
@@ -37,7 +39,7 @@ fn a_full_transaction_is_taken_at_once_and_no_more_than_that() {
     let backlog = Backlog::default();
     (0..700).for_each(|n| assert_eq!(backlog.put(one(n)), 0));
     assert_eq!(backlog.take(now(), false).routine.len(), FULL);
-    assert_eq!(backlog.counts().0, 700 - FULL as u64);
+    assert_eq!(backlog.counts().0, 700);
     assert_eq!(backlog.take(later(), false).routine.len(), 700 - FULL);
 }
 

@@ -14,6 +14,17 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
+/// The statement whose rows [`chained`] reads.
+macro_rules! verdicts {
+    ($rest:literal) => {
+        concat!(
+            "SELECT number, hash, carried_from, carried_at, at, asked, name, outcome, observing, rule, nar_hash, label, ",
+            "reason, heard FROM verdicts ",
+            $rest
+        )
+    };
+}
+
 pub(super) fn earlier(database: &Connection, path: HashPart) -> rusqlite::Result<Earlier> {
     let sql = concat!(
         "SELECT c.id, c.path, c.name, c.nar_hash, c.nar_size, c.refs, (SELECT name FROM caches WHERE id = k.cache), ",
@@ -45,10 +56,12 @@ pub(super) fn verdicts(
 ) -> rusqlite::Result<()> {
     let sieve = Sieve::new(filter);
     let (since, until) = span(filter);
-    let narrow = if filter.path.is_some() { "asked = ?3 AND" } else { "?3 IS NULL AND" };
-    let sql = verdict_sql(&format!("WHERE {narrow} at >= ?1 AND at < ?2 ORDER BY number DESC"));
+    let sql = match filter.path {
+        Some(_) => verdicts!("WHERE asked = ?3 AND at >= ?1 AND at < ?2 ORDER BY number DESC"),
+        None => verdicts!("WHERE ?3 IS NULL AND at >= ?1 AND at < ?2 ORDER BY number DESC"),
+    };
     let path = filter.path.as_ref().map(|path| path.digest());
-    let mut statement = database.prepare_cached(&sql)?;
+    let mut statement = database.prepare_cached(sql)?;
     let mut rows = statement.query(params![since, until, path])?;
     while let Some(row) = rows.next()? {
         // What does not read back is found by `verify`.
@@ -142,7 +155,7 @@ pub(super) fn chain(database: &Connection, each: Each<'_, Piece>) -> rusqlite::R
             return Ok(());
         }
     }
-    let mut verdicts = database.prepare(&verdict_sql("ORDER BY number"))?;
+    let mut verdicts = database.prepare(verdicts!("ORDER BY number"))?;
     let mut rows = verdicts.query([])?;
     while let Some(row) = rows.next()? {
         let piece = match chained(row) {
@@ -201,19 +214,13 @@ pub(super) fn tally(database: &Connection) -> rusqlite::Result<Tally> {
 }
 
 pub(super) fn oldest(database: &Connection, limit: usize) -> rusqlite::Result<Vec<Chained>> {
-    let sql = verdict_sql("ORDER BY number LIMIT ?");
-    let mut statement = database.prepare_cached(&sql)?;
+    let mut statement = database.prepare_cached(verdicts!("ORDER BY number LIMIT ?"))?;
     let rows = statement.query_map([i64::try_from(limit).unwrap_or(i64::MAX)], chained)?;
     Ok(rows.map_while(Result::ok).collect())
 }
 
-/// The statement whose rows [`chained`] reads.
-pub(super) fn verdict_sql(rest: &str) -> String {
-    format!(
-        "SELECT number, hash, carried_from, carried_at, at, asked, name, outcome, observing, rule, nar_hash, label, \
-         reason, heard FROM verdicts {rest}"
-    )
-}
+/// The last verdict on a path.
+pub(super) const LAST_ON_PATH: &str = verdicts!("WHERE asked = ? ORDER BY number DESC LIMIT 1");
 
 pub(super) fn chained(row: &Row<'_>) -> rusqlite::Result<Chained> {
     let carried = match (row.get_ref(2)?.as_i64_or_null()?, row.get_ref(3)?.as_i64_or_null()?) {

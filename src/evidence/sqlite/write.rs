@@ -322,8 +322,7 @@ pub(super) fn insert(
 /// Whether the last verdict on the path says the same, and is less than a day old.
 fn is_repeat(database: &Connection, row: &VerdictRow) -> rusqlite::Result<bool> {
     let Some(asked) = &row.asked else { return Ok(false) };
-    let sql = read::verdict_sql("WHERE asked = ? ORDER BY number DESC LIMIT 1");
-    let mut statement = database.prepare_cached(&sql)?;
+    let mut statement = database.prepare_cached(read::LAST_ON_PATH)?;
     let mut rows = statement.query([asked.digest()])?;
     let Some(found) = rows.next()? else { return Ok(false) };
     // One that does not read back says nothing.
@@ -386,7 +385,7 @@ pub(super) fn seal(
     let covers = |text: &str| {
         SignedHead::parse(text).is_ok_and(|seal| seal.head.number == number && seal.head.hash == hash)
     };
-    if number == 0 || last.as_ref().is_some_and(|(_, text)| covers(text)) {
+    if last.as_ref().is_some_and(|(_, text)| covers(text)) {
         return Ok(None);
     }
     let serial = last.map_or(0, |(serial, _)| serial).saturating_add(1);

@@ -322,15 +322,19 @@ fn fates_are_counted_and_liars_are_named(storage: &mut dyn Storage) {
 
 fn a_head_is_signed_once_for_each_end(storage: &mut dyn Storage) {
     let sign = |storage: &mut dyn Storage| storage.seal(at(9), &|head| head.sign(&key(1))).unwrap();
-    assert_eq!(sign(storage), None, "of nothing there is no head");
+    let begun = sign(storage).unwrap();
+    assert_eq!((begun.head.serial, begun.head.number), (1, 0), "the first says that nothing is there yet");
+    assert_eq!(sign(storage), None);
     judged(storage, vec![verdict(1, Outcome::Endorse, 0)]);
     let head = sign(storage).unwrap();
-    assert_eq!((head.head.serial, head.head.number, head.head.at), (1, 1, at(9)));
+    assert_eq!((head.head.serial, head.head.number, head.head.at), (2, 1, at(9)));
     assert!(head.is_signed_by(&[public(1)]));
     assert_eq!(sign(storage), None, "it is covered");
     judged(storage, vec![verdict(2, Outcome::Endorse, 0)]);
     let second = sign(storage).unwrap();
-    assert_eq!((second.head.serial, second.head.number), (2, 2));
+    assert_eq!((second.head.serial, second.head.number), (3, 2));
+    let report = verify(storage, &[public(1)], &[begun, head]).unwrap();
+    assert!(report.is_sound() && report.confirmed == 2, "{report:?}");
     assert_eq!(storage.last_head().unwrap(), Some(second.to_string().into()));
 }
 

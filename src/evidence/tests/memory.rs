@@ -268,7 +268,7 @@ impl Storage for Memory {
     fn seal(&mut self, now: Timestamp, sign: Sign<'_>) -> Result<Option<SignedHead>> {
         let (number, hash) = self.tail();
         let covered = self.heads.last().map(|seal| (seal.head.number, seal.head.hash));
-        if number == 0 || covered == Some((number, hash)) {
+        if covered == Some((number, hash)) {
             return Ok(None);
         }
         let serial = self.heads.last().map_or(0, |seal| seal.head.serial) + 1;
