@@ -73,7 +73,8 @@ pub(super) fn clock(config: &Config, options: &Options) -> Exit {
             for file in files {
                 println!("{} is dated now", file.display());
             }
-            println!("the clock is set back to {}, which the ledger records", date(now));
+            let recorded = if storage.is_some() { ", which the ledger records" } else { "" };
+            println!("the clock is set back to {}{recorded}", date(now));
             Exit::Ok
         }
         Err(error) => fail(Exit::Io, &error),

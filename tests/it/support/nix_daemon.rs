@@ -50,6 +50,8 @@ impl NixDaemon {
             .command("nix-daemon")
             .args(["--store", &machine.store()])
             .env("NIX_DAEMON_SOCKET_PATH", machine.dir.join("socket"))
+            // What failed builds leave goes with the machine.
+            .env("TMPDIR", machine.dir.path())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
