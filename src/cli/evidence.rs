@@ -86,7 +86,8 @@ pub(super) fn evidence(config: &Config, command: &EvidenceCommand) -> Exit {
 
 /// The ledger, if there is one yet.
 fn ledger(config: &Config) -> Result<Option<Sqlite>, Exit> {
-    let opened = Sqlite::open_existing(&config.state_directory, &Terms::default());
+    let terms = Terms { limit: config.limits.evidence.bytes(), ..Terms::default() };
+    let opened = Sqlite::open_existing(&config.state_directory, &terms);
     opened.map_err(|error| {
         // As with the state directory: a newer program's is a matter of which one is named.
         let exit = if matches!(error, StorageError::Newer { .. }) { Exit::Config } else { Exit::Io };

@@ -224,7 +224,8 @@ struct Recorder<'a> {
 
 impl<'a> Recorder<'a> {
     fn new(config: &'a Config) -> Self {
-        let storage = match Sqlite::open(&config.state_directory, &Terms::default()) {
+        let terms = Terms { limit: config.limits.evidence.bytes(), ..Terms::default() };
+        let storage = match Sqlite::open(&config.state_directory, &terms) {
             Ok(storage) => Some(storage),
             Err(error) => {
                 eprintln!("countersign: what comes of this is not written down: {error}");

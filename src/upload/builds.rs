@@ -8,6 +8,7 @@
 //! The ledger is the service's, which may hold it, or have filled the disk: an error here is for the caller to try
 //! again, and stops no upload.
 
+use crate::config::Config;
 use crate::evidence::{
     Batch, BuildKind, BuildRow, Claimed, EventKind, EventRow, Sqlite, Storage, Terms, compare, counting,
 };
@@ -50,6 +51,7 @@ impl Build {
 #[derive(Debug)]
 pub(super) struct Builds {
     state: PathBuf,
+    terms: Terms,
     policy: Arc<Policy>,
     limits: Limits,
     storage: Mutex<Option<Sqlite>>,
@@ -59,9 +61,11 @@ pub(super) struct Builds {
 
 impl Builds {
     /// Into the ledger of a state directory; the other end is for [`ask_caches`]. Nothing is opened yet.
-    pub(super) fn new(state: PathBuf, policy: Arc<Policy>, limits: Limits) -> (Self, Receiver<Build>) {
+    pub(super) fn new(state: PathBuf, config: &Config) -> (Self, Receiver<Build>) {
         let (open, questions) = sync_channel(MOST_OPEN);
-        (Self { state, policy, limits, storage: Mutex::default(), open }, questions)
+        let terms = Terms { patience: PATIENCE, limit: config.limits.evidence.bytes() };
+        let (policy, limits) = (Arc::clone(&config.policy), config.limits.of_narinfo());
+        (Self { state, terms, policy, limits, storage: Mutex::default(), open }, questions)
     }
 
     /// Writes builds, as far as they are not known yet; `Err` says in one line why that cannot be done now.
@@ -123,10 +127,9 @@ impl Builds {
         work: impl FnOnce(&mut Sqlite) -> Result<T, E>,
     ) -> Result<T, String> {
         let mut slot = self.storage.lock().unwrap_or_else(PoisonError::into_inner);
-        let terms = Terms { patience: PATIENCE, ..Terms::default() };
         let mut storage = match slot.take() {
             Some(storage) => storage,
-            None => Sqlite::open(&self.state, &terms).map_err(|error| error.to_string())?,
+            None => Sqlite::open(&self.state, &self.terms).map_err(|error| error.to_string())?,
         };
         let done = work(&mut storage).map_err(|error| error.to_string())?;
         *slot = Some(storage);

@@ -119,8 +119,7 @@ impl Uploader {
         let program = std::env::current_exe().map_err(io("find this program"))?;
         let link = Link::new(StoreAddress::of_process()?, config.store_dir.clone(), spool.clone());
         let names = Names::of_system();
-        let (builds, questions) =
-            Builds::new(state.path().to_owned(), Arc::clone(&config.policy), config.limits.of_narinfo());
+        let (builds, questions) = Builds::new(state.path().to_owned(), config);
         let asks = Asker::new(program.clone(), file);
         let shared = Arc::new(Shared {
             upload: config.upload.clone(),
