@@ -170,7 +170,8 @@ async fn verdicts_without_end_stay_within_the_limit() {
     }
     ledger.stop().await;
     let tally = storage(&dir).tally().unwrap();
-    assert!(tally.bytes <= limit + limit / 8, "{tally:?}");
+    // What refusals may take beyond it, and one batch.
+    assert!(tally.bytes <= limit + limit / 16 + (256 << 10), "{tally:?}");
     assert!(tally.verdicts > 100, "{tally:?}");
     let report = verify(&mut storage(&dir), &[public(1)], &[]).unwrap();
     assert!(report.is_sound() && report.pruned.is_some(), "{report:?}");

@@ -42,7 +42,13 @@ pub(super) fn batch(
 ) -> rusqlite::Result<()> {
     let Batch { claims, verdicts, events, fates, builds } = batch;
     let mut change = Change::default();
-    let mut writer = Claims { database: transaction, last: None, refs: Vec::new(), change: &mut change };
+    let mut writer = Claims {
+        database: transaction,
+        last: None,
+        written: Vec::new(),
+        refs: Vec::new(),
+        change: &mut change,
+    };
     for seen in claims {
         writer.write(seen, cache(transaction, caches, &seen.cache)?)?;
     }
@@ -99,6 +105,8 @@ fn cache(database: &Connection, caches: &mut HashMap<Box<str>, i64>, name: &str)
 struct Claims<'a> {
     database: &'a Connection,
     last: Option<(Arc<Core>, Place)>,
+    /// The caches whose claim of it was written since.
+    written: Vec<i64>,
     /// References as they are stored, of the last core that was looked up.
     refs: Vec<u8>,
     change: &'a mut Change,
@@ -123,7 +131,8 @@ impl Claims<'_> {
             Some((core, place)) if *core == seen.core => *place,
             _ => {
                 let place = self.place(&seen.core)?;
-                self.last = Some((Arc::clone(&seen.core), Place { is_new: false, ..place }));
+                self.last = Some((Arc::clone(&seen.core), place));
+                self.written.clear();
                 place
             }
         };
@@ -131,6 +140,7 @@ impl Claims<'_> {
         codec::put_signatures(&mut signatures, &seen.signatures);
         let weight = i64::try_from(signatures.len()).unwrap_or(i64::MAX).saturating_add(place.weight);
         let known = self.known(place, cache)?;
+        self.written.push(cache);
         let deriver = seen.deriver.as_ref().map(|path| {
             let mut bytes = Vec::with_capacity(96);
             codec::put_path(&mut bytes, path);
@@ -222,7 +232,7 @@ impl Claims<'_> {
     }
 
     fn known(&self, place: Place, cache: i64) -> rusqlite::Result<Option<Known>> {
-        if place.is_new {
+        if place.is_new && !self.written.contains(&cache) {
             return Ok(None);
         }
         let sql = "SELECT day, last_seen, credible_at, weight FROM claims WHERE core = ? AND cache = ?";
