@@ -428,6 +428,7 @@ impl Inner {
         let account = Account {
             ballot,
             verdict: &held.verdict,
+            served: held.served().map(|endorsed| endorsed.core().nar_hash),
             earlier,
             heard,
             observing: self.countersigner.is_observing(),

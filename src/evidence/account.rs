@@ -6,6 +6,7 @@ use crate::evidence::{
     Batch, ClaimRow, ClaimSeen, Claimed, Earlier, EventKind, EventRow, Heard, Outcome, VerdictRow, Word,
     compare,
 };
+use crate::format::NarHash;
 use crate::format::narinfo::Core;
 use crate::trust::{
     Ballot, Basis, CacheId, CheckedClaim, Policy, Reason, ReasonKind, SignerId, Timestamp, Verdict,
@@ -18,6 +19,8 @@ pub struct Account<'a> {
     pub ballot: &'a Ballot,
     /// What was decided on them.
     pub verdict: &'a Verdict,
+    /// The core that is served, whatever was decided.
+    pub served: Option<NarHash>,
     /// What the ledger had of the path before.
     pub earlier: &'a Earlier,
     /// The caches that were heard just now; others' answers were remembered and have been noted.
@@ -78,17 +81,17 @@ impl Account<'_> {
 
     /// Plain absence is not kept.
     fn verdict_row(&self) -> Option<VerdictRow> {
-        let (outcome, rule, nar_hash, label, reason) = match self.verdict {
+        let (outcome, rule, label, reason) = match self.verdict {
             Verdict::Absent => return None,
             Verdict::Endorse(endorsed) => {
                 let (rule, basis) = (Some(endorsed.rule().into()), basis(endorsed.basis()));
-                (Outcome::Endorse, rule, Some(endorsed.core().nar_hash), basis, String::new())
+                (Outcome::Endorse, rule, basis, String::new())
             }
             Verdict::Refuse(reason) => {
-                (Outcome::Refuse, reason.rule.clone(), None, reason.label(), reason.to_string())
+                (Outcome::Refuse, reason.rule.clone(), reason.label(), reason.to_string())
             }
             Verdict::Defer(reason) => {
-                (Outcome::Defer, reason.rule.clone(), None, reason.label(), reason.to_string())
+                (Outcome::Defer, reason.rule.clone(), reason.label(), reason.to_string())
             }
         };
         let word = |said| match said {
@@ -104,7 +107,7 @@ impl Account<'_> {
             outcome,
             observing: self.observing,
             rule,
-            nar_hash,
+            nar_hash: self.served,
             label: label.into(),
             reason: reason.into(),
             heard: heard.map(|(id, said)| Heard { cache: self.cache_name(id), word: word(said) }).collect(),

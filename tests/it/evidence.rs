@@ -398,3 +398,15 @@ fn what_a_cache_invents_is_bounded_and_no_event() {
     assert_eq!(claims.iter().filter(|row| &*row.cache == "first").count(), 1);
     assert_eq!(events(&dir), []);
 }
+
+#[test]
+fn while_observing_what_is_served_is_kept_beside_the_refusal() {
+    let two = Two::agreeing(3000);
+    two.dissent();
+    let served = Served::with(&format!("mode = \"observe\"\n{}", two.text()));
+    assert_eq!(served.narinfo(&two.package).status, 200);
+    let dir = served.stop();
+    let [verdict] = verdicts(&dir).try_into().unwrap();
+    assert_eq!((verdict.outcome, verdict.observing), (Outcome::Refuse, true));
+    assert_eq!(verdict.nar_hash, Some(two.package.core.nar_hash));
+}

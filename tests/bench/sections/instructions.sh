@@ -50,7 +50,7 @@ SCRIPT
 count_requests() { # warm|cold on|off
   local all none
   all=$(run_counted "$1" "$2" $counted) none=$(run_counted "$1" "$2" 0)
-  calculate '%d' "$all - $none"
+  calculate '%.0f' "$all - $none"
 }
 
 run_counted() { # warm|cold on|off REQUESTS
