@@ -8,6 +8,7 @@
 pub mod account;
 mod backlog;
 pub mod chain;
+mod checkpointer;
 mod codec;
 pub mod comparison;
 pub mod ledger;

@@ -18,9 +18,9 @@
 //! `derivation` are as `codec` writes them. The version of the schema is SQLite's `user_version`; the database of a newer
 //! program is refused.
 //!
-//! `synchronous = NORMAL`: what was committed survives the process. A batch with a refusal, a signed head and a
-//! pruning are synced besides, so that they survive the machine: a refusal is what somebody tried, it is rare, and whoever
-//! caused it may be able to cut the power.
+//! `synchronous = NORMAL`: what was committed survives the process. A batch with a refusal and a signed head are
+//! synced besides, so that they survive the machine: a refusal is what somebody tried, it is rare, and whoever caused it
+//! may be able to cut the power. A pruning that a power cut undoes is done again.
 
 use crate::crash;
 use crate::evidence::{
@@ -114,6 +114,14 @@ impl Sqlite {
             return Err(StorageError::Newer { path, found, known });
         }
         Ok(Self { database, path, file, caches: HashMap::new(), terms: terms.clone() })
+    }
+
+    /// Leaves the log to somebody else to be moved into the database, but for one that has grown long.
+    ///
+    /// # Errors
+    /// [`StorageError`] if the database refuses.
+    pub(super) fn leave_log(&self) -> Result<(), StorageError> {
+        self.read(|database| database.pragma_update(None, "wal_autocheckpoint", LONG_LOG))
     }
 
     /// Goes on with another limit.
@@ -242,7 +250,8 @@ impl Storage for Sqlite {
         now: Timestamp,
         sign: Sign<'_>,
     ) -> Result<u64, StorageError> {
-        self.change(true, |transaction, _, _| prune::verdicts(transaction, through, carry, now, sign))
+        // Not synced: what a power cut undoes is pruned again.
+        self.change(false, |transaction, _, _| prune::verdicts(transaction, through, carry, now, sign))
     }
 
     fn aged(
@@ -315,6 +324,9 @@ pub(super) fn set_aside(state: &Path, now: Timestamp) -> std::io::Result<PathBuf
 
 /// The file in the state directory.
 pub(super) const FILE: &str = "evidence.db";
+
+/// Pages of the log that the writer itself moves at the latest: 64 MiB.
+const LONG_LOG: i64 = 16_384;
 
 /// So many damaged ledgers are kept; a disk that damages more of them is no place for another.
 const MOST_BROKEN: usize = 3;

@@ -10,6 +10,7 @@
 
 use crate::clock;
 use crate::evidence::backlog::{self, Ack, Work};
+use crate::evidence::checkpointer::Checkpointer;
 use crate::evidence::ledger::{LedgerTerms, Shared};
 use crate::evidence::retention::{self, Pass, Rules, Step};
 use crate::evidence::{
@@ -28,6 +29,8 @@ pub(super) struct Writer {
     state: PathBuf,
     shared: Arc<Shared>,
     storage: Option<Sqlite>,
+    /// Without it the log is moved in commits.
+    checkpointer: Option<Checkpointer>,
     terms: LedgerTerms,
     key: Option<Arc<SigningKey>>,
     /// When it is tried again.
@@ -56,7 +59,9 @@ impl Writer {
     pub(super) fn new(state: PathBuf, shared: Arc<Shared>) -> Self {
         let now = Instant::now();
         let terms = shared.known().terms.clone();
+        let checkpointer = Checkpointer::start(&state).ok();
         Self {
+            checkpointer,
             state,
             shared,
             storage: None,
@@ -118,6 +123,9 @@ impl Writer {
     fn open(&mut self) {
         let terms = Terms { patience: BUSY, limit: self.terms.limit };
         let opened = Sqlite::open(&self.state, &terms).and_then(|mut storage| {
+            if self.checkpointer.is_some() {
+                storage.leave_log()?;
+            }
             let (newest, liars) = (storage.newest()?, storage.liars()?);
             let sealed = storage.last_head()?.and_then(|text| SignedHead::parse(&text).ok());
             let last = storage.last()?.unwrap_or((0, ChainHash::START));
@@ -213,7 +221,14 @@ impl Writer {
         batch
     }
 
+    fn wake_checkpointer(&self) {
+        if let Some(checkpointer) = &self.checkpointer {
+            checkpointer.wake();
+        }
+    }
+
     fn written(&mut self, rows: &Batch) {
+        self.wake_checkpointer();
         if let Some(trouble) = self.trouble.take() {
             self.shared.known().trouble = None;
             let (_, lost) = self.shared.backlog.counts();
@@ -343,6 +358,7 @@ impl Writer {
         let under_pressure = pass.is_under_pressure();
         match stepped.and_then(|step| Ok((step, bytes?))) {
             Ok((step, bytes)) => {
+                self.wake_checkpointer();
                 (self.bytes, self.since_look) = (bytes, self.since_look.max(1));
                 let limit = self.terms.limit;
                 let has_room = under_pressure && bytes <= limit.saturating_sub(limit / ROOM);
