@@ -48,4 +48,4 @@ fn checkpoint(path: &PathBuf) -> rusqlite::Result<()> {
 }
 
 /// How long writing gathers before it is moved: each time the disk is synced twice.
-const GATHER: Duration = Duration::from_millis(500);
+const GATHER: Duration = Duration::from_millis(100);

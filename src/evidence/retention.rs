@@ -72,7 +72,7 @@ impl Pass {
         self.halved.is_some()
     }
 
-    /// One step, of some 10 ms.
+    /// One step, of some 5 ms.
     ///
     /// # Errors
     /// [`StorageError`] if the ledger cannot be read or written.
@@ -196,12 +196,12 @@ pub(super) fn say(seal: &SignedHead) {
 
 /// How long a step should hold the database: a small part of the 100 ms that the writer may be held up, since what is read
 /// from a cold disk takes many times as long as what was read just now.
-const AIM: Duration = Duration::from_millis(8);
+const AIM: Duration = Duration::from_millis(4);
 
 /// Rows of a first step, of the least and of the largest.
-const FIRST: usize = 64;
-const LEAST: usize = 16;
-const MOST: usize = 512;
+const FIRST: usize = 32;
+const LEAST: usize = 8;
+const MOST: usize = 128;
 
 /// After so many halvings all is old.
 const MOST_HALVED: u32 = 16;

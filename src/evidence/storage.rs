@@ -95,7 +95,7 @@ pub struct Filter {
     pub event: Option<EventKind>,
 }
 
-/// One piece of what [`crate::evidence::verify`] looks at.
+/// One piece of what [`crate::evidence::verify()`] looks at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
     /// The checkpoint, as stored.
@@ -273,7 +273,7 @@ pub trait Storage: Send + std::fmt::Debug {
     /// [`StorageError`] if they cannot be read.
     fn builds(&mut self, filter: &Filter, each: Each<'_, BuildRow>) -> Result<(), StorageError>;
 
-    /// All that [`crate::evidence::verify`] looks at, as it is at one moment: the checkpoint, every head in their order,
+    /// All that [`crate::evidence::verify()`] looks at, as it is at one moment: the checkpoint, every head in their order,
     /// then every verdict in theirs.
     ///
     /// # Errors

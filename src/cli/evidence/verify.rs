@@ -151,9 +151,11 @@ impl Findings {
                 self.uncovered
             )?;
         }
-        if self.confirmed > 0 || self.pruned_since > 0 {
-            let (confirmed, pruned) = (self.confirmed, self.pruned_since);
-            writeln!(out, "{confirmed} exported heads hold; of {pruned} the verdict has been pruned since")?;
+        if self.confirmed > 0 {
+            writeln!(out, "exported heads that hold: {}", self.confirmed)?;
+        }
+        if self.pruned_since > 0 {
+            writeln!(out, "exported heads whose verdict has been pruned since: {}", self.pruned_since)?;
         }
         let verdict =
             if self.flaws.is_empty() { "all is as it was written" } else { "this is not as it was written" };
