@@ -100,7 +100,7 @@ fn warn_of_destinations(destinations: &[RawDestination], upload: &Upload, desk: 
     for Located { value, at } in destinations.iter().map(|destination| &destination.url) {
         let url = match value {
             Target::Http(url) => Some(url),
-            Target::S3 { endpoint, .. } => endpoint.as_ref(),
+            Target::S3(bucket) => bucket.endpoint.as_ref(),
             Target::Directory(_) => None,
         };
         if url.is_some_and(is_open_http) {

@@ -1,9 +1,9 @@
 //! Where builds go: `[destinations.*]`.
 
 use crate::config::address::{end_in_slash, parse_url};
+use crate::config::bucket::{Bucket, parse_bucket};
 use crate::config::fault::{Complaint, Located};
 use crate::config::item::{Item, quoted};
-use crate::config::near::nearest;
 use crate::config::read::Table;
 use crate::config::signers::parse_name;
 use crate::trust::{Glob, SignerSet};
@@ -37,16 +37,7 @@ pub enum Target {
     /// A server that takes PUT below this URL, which ends in a slash.
     Http(Url),
     /// An S3 bucket.
-    S3 {
-        /// The bucket.
-        bucket: Box<str>,
-        /// What goes before every name in it: empty, or ending in a slash.
-        prefix: Box<str>,
-        /// The region, if it is written.
-        region: Option<Box<str>>,
-        /// Another server than Amazon's.
-        endpoint: Option<Url>,
-    },
+    S3(Box<Bucket>),
 }
 
 /// How NARs are compressed, and how hard.
@@ -142,7 +133,7 @@ fn parse_target(text: &str) -> Result<Target, Complaint> {
         return Err(Complaint::new("the URL has a part after `#`", TARGET_HINT));
     }
     match url.scheme() {
-        "s3" => parse_bucket(&url),
+        "s3" => Ok(Target::S3(Box::new(parse_bucket(&url)?))),
         _ if url.query().is_some() => {
             Err(Complaint::new("the URL has parameters", "parameters are for s3 URLs only"))
         }
@@ -164,45 +155,6 @@ fn parse_target(text: &str) -> Result<Target, Complaint> {
     }
 }
 
-fn parse_bucket(url: &Url) -> Result<Target, Complaint> {
-    let hint = "\"s3://BUCKET?region=REGION&endpoint=https://HOST\"";
-    let bucket = url.host_str().filter(|host| !host.is_empty() && url.port().is_none());
-    let bucket = bucket.ok_or_else(|| Complaint::new("the URL names no bucket", hint))?;
-    let (mut region, mut endpoint) = (None, None);
-    for (name, value) in url.query_pairs() {
-        let twice = match name.as_ref() {
-            "region" => region.replace(Box::from(value.as_ref())).is_some(),
-            "endpoint" => endpoint.replace(parse_endpoint(&value)?).is_some(),
-            other => {
-                let near = nearest(other, ["region", "endpoint"]);
-                let hint = near.map_or_else(|| hint.to_owned(), |near| format!("did you mean `{near}`?"));
-                return Err(Complaint::new(
-                    format!("the URL has a parameter {} that is not known", quoted(other)),
-                    hint,
-                ));
-            }
-        };
-        if twice {
-            return Err(Complaint::new(format!("the URL gives {name:?} twice"), "once is enough"));
-        }
-    }
-    let prefix = url.path().trim_matches('/');
-    let prefix = if prefix.is_empty() { String::new() } else { format!("{prefix}/") };
-    Ok(Target::S3 { bucket: bucket.into(), prefix: prefix.into(), region, endpoint })
-}
-
-/// An endpoint; without scheme it is https, as in Nix's own s3 URLs.
-fn parse_endpoint(text: &str) -> Result<Url, Complaint> {
-    let hint = "endpoint=https://HOST";
-    let whole = if text.contains("://") { text.to_owned() } else { format!("https://{text}") };
-    let mut url = parse_url(&whole, hint)?;
-    if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() {
-        return Err(Complaint::new(format!("{} is no endpoint", quoted(text)), hint));
-    }
-    end_in_slash(&mut url);
-    Ok(url)
-}
-
 const TARGET_HINT: &str = "\"s3://BUCKET?region=…\", \"file:///DIR\" or \"https://HOST/PREFIX\"";
 
 #[cfg(test)]
@@ -214,21 +166,7 @@ mod tests {
         let url = |text: &str| Url::parse(text).unwrap();
         assert_eq!(parse_target("file:///srv/cache"), Ok(Target::Directory("/srv/cache".into())));
         assert_eq!(parse_target("https://h/p"), Ok(Target::Http(url("https://h/p/"))));
-        let s3 = |prefix: &str, region: Option<&str>, endpoint: Option<&str>| Target::S3 {
-            bucket: "acme-cache".into(),
-            prefix: prefix.into(),
-            region: region.map(Into::into),
-            endpoint: endpoint.map(url),
-        };
-        assert_eq!(parse_target("s3://acme-cache"), Ok(s3("", None, None)));
-        assert_eq!(
-            parse_target("s3://acme-cache/a/b/?region=eu-central-1&endpoint=https://s3.acme.example"),
-            Ok(s3("a/b/", Some("eu-central-1"), Some("https://s3.acme.example/")))
-        );
-        assert_eq!(
-            parse_target("s3://acme-cache?endpoint=s3.h:9000"),
-            Ok(s3("", None, Some("https://s3.h:9000/")))
-        );
+        assert_eq!(parse_target("s3://b"), Ok(Target::S3(Box::new(Bucket::named("b")))));
     }
 
     #[test]
@@ -240,10 +178,6 @@ mod tests {
             ("https://h/?x=1", "the URL has parameters"),
             ("https://u:p@h/", "the URL contains credentials"),
             ("s3:///x", "the URL names no bucket"),
-            ("s3://b?regoin=x", "the URL has a parameter \"regoin\" that is not known"),
-            ("s3://b?region=x&region=y", "the URL gives \"region\" twice"),
-            ("s3://b?endpoint=ftp://h", "\"ftp://h\" is no endpoint"),
-            ("s3://b?endpoint=https://u:p@h", "the URL contains credentials"),
         ] {
             assert_eq!(parse_target(text).map_err(|c| c.found), Err(found.to_owned()), "{text}");
         }

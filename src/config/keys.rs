@@ -202,7 +202,7 @@ const KEYS: &[KeyDoc] = &[
     key("destinations.*.skip-vouched-by", "list of signers", Some("[]"),
         "the bytes of what these vouch for in a source cache are not sent; no meaning for claims"),
     key("destinations.*.credentials-file", "absolute path", None,
-        "the destination's credentials"),
+        "a netrc file, or one line \"Bearer TOKEN\"; for s3 the format of ~/.aws/credentials"),
 ];
 
 #[cfg(test)]

@@ -59,9 +59,10 @@ fn target_key(target: &Target) -> String {
             end_in_slash(&mut url);
             url.to_string()
         }
-        // The region says how a bucket is reached, not which one it is.
-        Target::S3 { bucket, prefix, endpoint, region: _ } => {
-            format!("s3://{bucket}/{prefix} {}", endpoint.as_ref().map_or("", |url| url.as_str()))
+        // The rest says how a bucket is reached, not which one it is.
+        Target::S3(bucket) => {
+            let endpoint = bucket.endpoint.as_ref().map_or("", |url| url.as_str());
+            format!("s3://{}/{} {endpoint}", bucket.name, bucket.prefix)
         }
     }
 }

@@ -29,6 +29,7 @@
 
 mod address;
 mod attain;
+mod bucket;
 mod caches;
 mod caution;
 mod destination;
@@ -55,6 +56,7 @@ mod units;
 mod tests;
 
 pub use address::{HostPort, Listen, neighbourhood};
+pub use bucket::{AddressingStyle, Bucket};
 pub use destination::{Compression, Destination, Publish, Target};
 pub use fault::{Aside, Fault, Severity};
 pub use keys::{KeyDoc, keys};

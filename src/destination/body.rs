@@ -59,7 +59,7 @@ impl Pulse {
         }
     }
 
-    fn beat(&self, is_end: bool, is_own_fault: bool) {
+    pub(super) fn beat(&self, is_end: bool, is_own_fault: bool) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) =
             Beat { at: Instant::now(), is_end, is_own_fault };
     }

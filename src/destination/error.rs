@@ -28,6 +28,8 @@ pub enum PlaceErrorKind {
     TimedOut,
     /// The credentials are missing, unusable or not enough (401, 403).
     Credentials,
+    /// The server's clock and ours differ by more than it allows.
+    Clock,
     /// No room, or not for this (507, 413, a full disk or quota).
     Full,
     /// It asks to be left alone for now (429, 503).
@@ -126,6 +128,7 @@ impl fmt::Display for PlaceError {
             PlaceErrorKind::Unreachable => "check that it is up and that its `url` is right",
             PlaceErrorKind::TimedOut => "check the network, and how busy the server is",
             PlaceErrorKind::Credentials => "check its `credentials-file`, and what it lets that user do",
+            PlaceErrorKind::Clock => "set the clock of this machine, or the server's",
             PlaceErrorKind::Full => "make room there, or raise the limit",
             PlaceErrorKind::Busy { retry_after: Some(time) } => {
                 return write!(out, "; it asks for {} seconds of patience", time.as_secs());

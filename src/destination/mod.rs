@@ -4,8 +4,8 @@
 //! packed file ─► publish_nar ─► NarFile ─► publish_narinfo ─► Created | SignaturesAdded | … | Dissent
 //!                    │                           │
 //!                    └────────── Place ──────────┘   get, size, put under a condition
-//!                              │       │
-//!                          Directory  Server
+//!                              │       │     │
+//!                          Directory  Server  Bucket
 //! ```
 //!
 //! A [`Place`] moves named bytes and knows nothing of narinfos; publishing knows nothing of HTTP. Neither tries
@@ -21,6 +21,7 @@ mod look;
 mod merge;
 mod publish;
 mod reply;
+mod s3;
 mod server;
 
 pub use crate::http_client::Names;
@@ -35,6 +36,7 @@ use crate::format::cache_info::{CACHE_INFO_MAX, CACHE_INFO_MIME, NAR_MIME, NARIN
 use bytes::Bytes;
 use directory::Directory;
 use error::Act;
+use s3::Bucket;
 use server::Server;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -51,6 +53,7 @@ pub struct Place {
 enum Kind {
     Directory(Directory),
     Server(Box<Server>),
+    Bucket(Box<Bucket>),
 }
 
 /// Something as it was found.
@@ -167,6 +170,20 @@ impl Place {
         names: &Names,
         patience: Patience,
     ) -> Result<Self, PlaceError> {
+        Self::open_in(destination, store_dir, names, patience, &|name| std::env::var(name).ok())
+    }
+
+    /// The same, in an environment: a bucket's credentials may be told there.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_in(
+        destination: &Destination,
+        store_dir: &StoreDir,
+        names: &Names,
+        patience: Patience,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Self, PlaceError> {
         let name = destination.name.clone();
         let located = |error: PlaceError| error.at(&destination.name, "");
         let kind = match &destination.target {
@@ -176,9 +193,11 @@ impl Place {
                 let server = Server::open(url, credentials, patience, names).map_err(located)?;
                 Kind::Server(Box::new(server))
             }
-            Target::S3 { .. } => {
-                let what = "s3 URLs are not yet supported; use file:// or http(s)://";
-                return Err(located(PlaceError::new(PlaceErrorKind::Unsupported, Act::Open, what)));
+            Target::S3(address) => {
+                let credentials = destination.credentials_file.as_deref();
+                let bucket =
+                    Bucket::open(address, credentials, patience, names, variable).map_err(located)?;
+                Kind::Bucket(Box::new(bucket))
             }
         };
         Ok(Self { name, store_dir: store_dir.clone(), kind })
@@ -202,6 +221,7 @@ impl Place {
         let got = match &self.kind {
             Kind::Directory(directory) => directory.get(name, most).await,
             Kind::Server(server) => server.get(name, most).await,
+            Kind::Bucket(bucket) => bucket.get(name, most).await,
         };
         got.map_err(|error| error.at(&self.name, name))
     }
@@ -214,6 +234,7 @@ impl Place {
         let size = match &self.kind {
             Kind::Directory(directory) => directory.size(name).await,
             Kind::Server(server) => server.size(name).await,
+            Kind::Bucket(bucket) => bucket.size(name).await,
         };
         size.map_err(|error| error.at(&self.name, name))
     }
@@ -232,8 +253,21 @@ impl Place {
         let put = match &self.kind {
             Kind::Directory(directory) => directory.put(name, body, condition).await,
             Kind::Server(server) => server.put(name, body, kind, condition).await,
+            Kind::Bucket(bucket) => bucket.put(name, body, kind, condition).await,
         };
         put.map_err(|error| error.at(&self.name, name))
+    }
+
+    /// Removes what uploads that were begun so long ago and never ended have left, where nothing else shows it; how
+    /// many. What is left of our own in a directory is removed when that is opened.
+    ///
+    /// # Errors
+    /// [`PlaceError`]; many servers do not say what was begun, or not to everybody.
+    pub async fn sweep(&self, age: Duration) -> Result<usize, PlaceError> {
+        match &self.kind {
+            Kind::Directory(_) | Kind::Server(_) => Ok(0),
+            Kind::Bucket(bucket) => bucket.sweep(age).await.map_err(|error| error.at(&self.name, "nar/")),
+        }
     }
 
     /// Makes sure that the place is a cache of our store directory: `nix-cache-info` is put where it is missing.

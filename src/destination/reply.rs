@@ -65,10 +65,14 @@ fn first_line(text: &[u8]) -> Option<String> {
     if line.starts_with('<') {
         return None;
     }
-    let plain: String =
-        line.chars().filter(|c| !c.is_control() && *c != char::REPLACEMENT_CHARACTER).collect();
-    let shown: String = plain.chars().take(LONGEST_LINE).collect();
+    let shown = plain(line);
     (!shown.is_empty()).then_some(shown)
+}
+
+/// As much of a text of the server's as can be shown.
+pub(super) fn plain(text: &str) -> String {
+    let is_plain = |c: &char| !c.is_control() && *c != char::REPLACEMENT_CHARACTER;
+    text.chars().filter(is_plain).take(LONGEST_LINE).collect()
 }
 
 /// Reads a body that must end within `most` bytes.
@@ -91,10 +95,10 @@ const MOST_SHOWN: usize = 4096;
 const LONGEST_LINE: usize = 200;
 
 /// How long an error's body is waited for: the status alone says enough.
-const ERROR_BODY: Duration = Duration::from_secs(5);
+pub(super) const ERROR_BODY: Duration = Duration::from_secs(5);
 
 /// The longest pause that a server may ask for.
-const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3600);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(24 * 3600);
 
 #[cfg(test)]
 mod tests {

@@ -258,7 +258,7 @@ impl Server {
 }
 
 /// A client for a server at this address, which needs certificates to trust only if it is spoken to over TLS.
-fn client(url: &Url, patience: Patience, names: &Names) -> Result<HttpClient, TlsError> {
+pub(super) fn client(url: &Url, patience: Patience, names: &Names) -> Result<HttpClient, TlsError> {
     let (connect, acknowledge) = (patience.connect, Some(patience.stall));
     let dialling = Dialling { look_up: Some(connect), connect, acknowledge };
     match HttpClient::new(names, trusted_file(None).as_deref(), &dialling) {

@@ -438,6 +438,7 @@ impl From<PlaceError> for Setback {
             }
             PlaceErrorKind::Unreachable
             | PlaceErrorKind::TimedOut
+            | PlaceErrorKind::Clock
             | PlaceErrorKind::Credentials
             | PlaceErrorKind::Full
             | PlaceErrorKind::Busy { .. }

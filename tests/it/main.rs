@@ -31,6 +31,7 @@ mod packing;
 mod ranges;
 mod rebuild;
 mod requests;
+mod s3;
 mod served;
 mod sick_caches;
 mod store;

@@ -14,6 +14,7 @@ pub mod nix_daemon;
 pub mod party;
 pub mod proxy;
 pub mod recorder;
+pub mod s3_server;
 pub mod scene;
 pub mod service;
 pub mod slow_door;

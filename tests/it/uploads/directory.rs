@@ -1,10 +1,8 @@
 //! `file://`: files that are there whole or not at all, for all to read, and nothing left of earlier crashes.
 
 use crate::support::dirs::Dir;
-use crate::uploads::{destination, directory};
-use countersign::config::Target;
-use countersign::destination::{Body, Condition, ContentType, Names, Place, PlaceErrorKind, Put};
-use countersign::format::StoreDir;
+use crate::uploads::directory;
+use countersign::destination::{Body, Condition, ContentType, Place, PlaceErrorKind, Put};
 use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -182,15 +180,4 @@ async fn a_file_where_a_folder_should_be_is_told() {
     let error = place.put("nar/x", bytes("x"), ContentType::Nar, Condition::Always).await.unwrap_err();
     assert!(matches!(error.kind(), PlaceErrorKind::Local(_)), "{error}");
     assert!(error.to_string().starts_with("destination acme: cannot store nar/x: "), "{error}");
-}
-
-#[test]
-fn a_bucket_is_told_to_come_later() {
-    let target = Target::S3 { bucket: "b".into(), prefix: "".into(), region: None, endpoint: None };
-    let error = Place::open(&destination(target), &StoreDir::default(), &Names::of_system()).unwrap_err();
-    assert_eq!(error.kind(), PlaceErrorKind::Unsupported);
-    assert_eq!(
-        error.to_string(),
-        "destination acme: cannot open it: s3 URLs are not yet supported; use file:// or http(s)://"
-    );
 }

@@ -1,0 +1,269 @@
+//! An S3 server in the test's process: `s3s-fs`, which checks signatures, with a door before it that records what
+//! comes in and misbehaves as it is told.
+
+use crate::support::dirs::Dir;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto::Builder;
+use s3s::auth::SimpleAuth;
+use s3s::service::{S3Service, S3ServiceBuilder};
+use s3s_fs::FileSystem;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+
+/// The keys that the server knows, and its bucket.
+pub const KEY_ID: &str = "AKIDTEST";
+pub const SECRET: &str = "s3cr3tOfTheTests";
+pub const BUCKET: &str = "acme-cache";
+
+/// What the server does with a request instead of what it should.
+#[derive(Clone, Debug)]
+pub enum S3Fault {
+    /// Answers with this status, these headers and this document; nothing is done.
+    Answer(u16, Vec<(&'static str, String)>, String),
+    /// Takes the whole request and closes the connection.
+    HangUp,
+    /// Does as it should, and closes the connection instead of answering.
+    LoseAnswer,
+    /// Waits so long, then does as it should.
+    Wait(Duration),
+    /// Answers a request with a condition with this error, others as it should.
+    NoConditions(u16, &'static str),
+}
+
+impl S3Fault {
+    /// An error of S3's.
+    pub fn error(status: u16, code: &str) -> Self {
+        Self::Answer(status, Vec::new(), document(code))
+    }
+
+    /// The same with a header.
+    pub fn with(status: u16, code: &str, name: &'static str, value: &str) -> Self {
+        Self::Answer(status, vec![(name, value.to_owned())], document(code))
+    }
+}
+
+fn document(code: &str) -> String {
+    format!("<?xml version=\"1.0\"?>\n<Error><Code>{code}</Code><Message>because of {code}</Message></Error>")
+}
+
+/// One request as it came.
+#[derive(Clone, Debug)]
+pub struct S3Request {
+    pub method: String,
+    /// Path and query, without the leading slash.
+    pub uri: String,
+    pub headers: Vec<(String, String)>,
+}
+
+impl S3Request {
+    /// A header by its name in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+}
+
+/// A running server. It is gone with its owner.
+pub struct S3Server {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    dir: Dir,
+    runtime: Option<Runtime>,
+}
+
+#[derive(Default)]
+struct Shared {
+    rules: Mutex<Vec<Rule>>,
+    log: Mutex<Vec<S3Request>>,
+}
+
+struct Rule {
+    method: &'static str,
+    part: String,
+    times: Option<usize>,
+    fault: S3Fault,
+}
+
+impl S3Server {
+    /// A server that takes requests with the right signature alone.
+    pub fn start() -> Self {
+        Self::with(true)
+    }
+
+    /// A server that takes anything.
+    pub fn open() -> Self {
+        Self::with(false)
+    }
+
+    fn with(is_signed: bool) -> Self {
+        let dir = Dir::new();
+        std::fs::create_dir(dir.join(BUCKET)).unwrap();
+        let service = {
+            let mut builder = S3ServiceBuilder::new(FileSystem::new(dir.path()).unwrap());
+            if is_signed {
+                builder.set_auth(SimpleAuth::from_single(KEY_ID, SECRET));
+            }
+            builder.build()
+        };
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::<Shared>::default();
+        runtime.spawn(accept(listener, service, Arc::clone(&shared)));
+        Self { address, shared, dir, runtime: Some(runtime) }
+    }
+
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Where the objects of the bucket lie.
+    pub fn bucket(&self) -> PathBuf {
+        self.dir.join(BUCKET)
+    }
+
+    pub fn object(&self, name: &str) -> Option<Vec<u8>> {
+        std::fs::read(self.bucket().join(name)).ok()
+    }
+
+    /// Somebody else stores something.
+    pub fn store(&self, name: &str, bytes: &[u8]) {
+        let path = self.bucket().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+
+    /// What is left of multipart uploads: what they are, and their parts.
+    pub fn orphans(&self) -> Vec<String> {
+        let names = std::fs::read_dir(self.dir.path()).unwrap();
+        let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.starts_with(".upload")).collect()
+    }
+
+    /// From now on, does this with every request of a method (`"*"`: any) whose path or query contains `part`. Of
+    /// several that apply the newest holds.
+    pub fn when(&self, method: &'static str, part: &str, fault: S3Fault) {
+        self.rule(method, part, None, fault);
+    }
+
+    /// The same for the next so many requests.
+    pub fn next(&self, times: usize, method: &'static str, part: &str, fault: S3Fault) {
+        self.rule(method, part, Some(times), fault);
+    }
+
+    /// Does as it should again, with everything.
+    pub fn heal(&self) {
+        self.shared.rules.lock().unwrap().clear();
+    }
+
+    pub fn log(&self) -> Vec<S3Request> {
+        self.shared.log.lock().unwrap().clone()
+    }
+
+    /// How often something whose path or query contains `part` was asked by a method.
+    pub fn count(&self, method: &str, part: &str) -> usize {
+        self.log().iter().filter(|r| r.method == method && r.uri.contains(part)).count()
+    }
+
+    fn rule(&self, method: &'static str, part: &str, times: Option<usize>, fault: S3Fault) {
+        self.shared.rules.lock().unwrap().push(Rule { method, part: part.to_owned(), times, fault });
+    }
+}
+
+impl Drop for S3Server {
+    fn drop(&mut self) {
+        // In a test that is asynchronous itself a runtime must not be waited for.
+        self.runtime.take().unwrap().shutdown_background();
+    }
+}
+
+impl Shared {
+    /// Notes a request; the newest fault that applies, used up by one.
+    fn admit(&self, request: &S3Request) -> Option<S3Fault> {
+        self.log.lock().unwrap().push(request.clone());
+        let mut rules = self.rules.lock().unwrap();
+        let rule = rules.iter_mut().rev().find(|rule| {
+            rule.times != Some(0)
+                && (rule.method == "*" || rule.method == request.method)
+                && request.uri.contains(&rule.part)
+        })?;
+        rule.times = rule.times.map(|times| times - 1);
+        Some(rule.fault.clone())
+    }
+}
+
+async fn accept(listener: std::net::TcpListener, service: S3Service, shared: Arc<Shared>) {
+    let listener = TcpListener::from_std(listener).unwrap();
+    loop {
+        let (socket, _) = listener.accept().await.unwrap();
+        socket.set_nodelay(true).unwrap();
+        let (service, shared) = (service.clone(), Arc::clone(&shared));
+        let door = hyper::service::service_fn(move |request| {
+            let (service, shared) = (service.clone(), Arc::clone(&shared));
+            async move { serve(request, &service, &shared).await }
+        });
+        tokio::spawn(async move {
+            drop(Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(socket), door).await);
+        });
+    }
+}
+
+async fn serve(
+    request: Request<Incoming>,
+    service: &S3Service,
+    shared: &Shared,
+) -> std::io::Result<Response<s3s::Body>> {
+    let headers = request.headers().iter();
+    let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
+    let seen = S3Request {
+        method: request.method().to_string(),
+        uri: request.uri().to_string().trim_start_matches('/').to_owned(),
+        headers: headers.collect(),
+    };
+    let is_head = request.method() == Method::HEAD;
+    let answer = |status: u16, headers: Vec<(&str, String)>, text: String| {
+        let mut response = Response::builder().status(StatusCode::from_u16(status).unwrap());
+        for (name, value) in headers {
+            response = response.header(name, value);
+        }
+        let text = if is_head { String::new() } else { text };
+        response.body(s3s::Body::from(text)).unwrap()
+    };
+    match shared.admit(&seen) {
+        Some(S3Fault::Answer(status, headers, text)) => {
+            drop(request.into_body().collect().await.map_err(std::io::Error::other)?);
+            return Ok(answer(status, headers, text));
+        }
+        Some(S3Fault::HangUp) => {
+            drop(request.into_body().collect().await.map_err(std::io::Error::other)?);
+            return Err(std::io::Error::other("told to hang up"));
+        }
+        Some(S3Fault::LoseAnswer) => {
+            let answer = call(service, request).await?;
+            drop(answer.into_body().collect().await);
+            return Err(std::io::Error::other("told to hang up"));
+        }
+        Some(S3Fault::Wait(pause)) => tokio::time::sleep(pause).await,
+        Some(S3Fault::NoConditions(status, code))
+            if ["if-none-match", "if-match"].iter().any(|name| seen.header(name).is_some()) =>
+        {
+            drop(request.into_body().collect().await.map_err(std::io::Error::other)?);
+            return Ok(answer(status, Vec::new(), document(code)));
+        }
+        Some(S3Fault::NoConditions(..)) | None => {}
+    }
+    call(service, request).await
+}
+
+async fn call(service: &S3Service, request: Request<Incoming>) -> std::io::Result<Response<s3s::Body>> {
+    let answered = hyper::service::Service::call(service, request).await;
+    answered.map_err(|error| std::io::Error::other(format!("{error:?}")))
+}
