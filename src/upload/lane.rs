@@ -1,6 +1,6 @@
 //! One destination: its entries are worked on here, and nowhere else, so that its troubles are its own.
 
-use crate::config::Destination;
+use crate::config::{Destination, Target};
 use crate::destination::{Names, Place, PlaceError};
 use crate::format::StoreDir;
 use crate::queue::{after, back_off};
@@ -24,6 +24,8 @@ struct Inner {
     place: Option<Arc<Place>>,
     /// Entries that a thread works on.
     busy: HashSet<i64>,
+    /// Not before then is it asked again what uploads that were broken off have left.
+    swept: Option<Timestamp>,
     /// Since when it fails as a whole, how often it did, and until when it is left alone.
     down: Option<Down>,
 }
@@ -64,6 +66,29 @@ impl Lane {
         runtime.block_on(place.prepare(true))?;
         self.inner().place = Some(Arc::clone(&place));
         Ok(place)
+    }
+
+    /// Once a day, from the start on: removes what uploads that a crash broke off have left where nothing else
+    /// would. In the directory of a destination its own opening does.
+    pub(super) fn sweep(&self, now: Timestamp, store_dir: &StoreDir, runtime: &tokio::runtime::Handle) {
+        {
+            let mut inner = self.inner();
+            if !matches!(self.destination.target, Target::S3(_)) || inner.swept.is_some_and(|at| now < at) {
+                return;
+            }
+            inner.swept = Some(after(now, DAY));
+        }
+        let swept = self.place(store_dir, runtime).and_then(|place| runtime.block_on(place.sweep(DAY)));
+        match swept {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(destination = self.name(), count, "removed uploads left unfinished"),
+            // Many servers, and many credentials, do not say what was begun. What is wrong with all of it is told by
+            // the next upload.
+            Err(error) => {
+                tracing::debug!(%error, "could not look for unfinished uploads");
+                self.inner().swept = Some(after(now, HOUR));
+            }
+        }
     }
 
     /// Picks an entry among those that no thread works on, and marks it.
@@ -109,3 +134,9 @@ impl Lane {
 
 /// A destination is tried so many times as often as an entry: one look says whether all of them may go again.
 const EAGERNESS: u32 = 5;
+
+/// How old an upload is that nobody is taken to be at work on, and how often it is looked for.
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// When it is looked for again where it could not be.
+const HOUR: Duration = Duration::from_secs(3600);

@@ -248,6 +248,7 @@ fn run_lane(shared: &Shared, lane: &Lane) {
             shared.nap(LOOK);
             continue;
         }
+        lane.sweep(now, &shared.store_dir, &shared.runtime);
         match lane.claim(|busy| shared.queue().due(lane.name(), now, busy)) {
             Ok(Some(row)) => {
                 let outcome = step(shared, lane, &row);

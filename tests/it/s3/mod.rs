@@ -1,9 +1,10 @@
-//! `s3://` destinations: what is sent, what each answer means, credentials, and large files.
+//! `s3://` destinations: what is sent, what each answer means, credentials, large files, and the whole uploader.
 
 mod credentials;
 mod faults;
 mod large;
 mod storing;
+mod uploader;
 
 use crate::support::dirs::Dir;
 use crate::support::s3_server::{BUCKET, KEY_ID, S3Server, SECRET};

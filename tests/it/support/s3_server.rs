@@ -125,6 +125,11 @@ impl S3Server {
         format!("http://{}", self.address)
     }
 
+    /// The URL of the bucket, as a configuration has it.
+    pub fn url(&self) -> String {
+        format!("s3://{BUCKET}?region=us-east-1&endpoint={}", self.endpoint())
+    }
+
     /// Where the objects of the bucket lie.
     pub fn bucket(&self) -> PathBuf {
         self.dir.join(BUCKET)

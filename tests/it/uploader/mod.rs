@@ -1,7 +1,7 @@
 //! What this machine builds, signed and uploaded: with real Nix daemons and real destinations.
 
 mod attacks;
-mod crashes;
+pub(crate) mod crashes;
 mod hooked;
 mod network;
 mod processes;
