@@ -252,8 +252,8 @@ impl<'a> Judge<'a> {
         vouching.intersection(rule.named()).iter().any(|id| self.policy.is_unlimited(id))
     }
 
-    /// Whether the missing caches could show an unlimited signer for this name, and all that it then needs: nothing
-    /// more, where the one core of the name that anybody claims certifies itself.
+    /// Whether the missing caches could show an unlimited signer for this name, where anybody gives another one now, and
+    /// all that it then needs: nothing more, where the one core of the name that anybody claims certifies itself.
     fn could_prevail(&self, name: &str, candidates: &[Candidate<'a>], weighed: &[Weighed<'a>]) -> bool {
         let of_name = |c: &&Candidate<'a>| c.core.store_path.name() == name;
         let own = || candidates.iter().filter(of_name);
@@ -263,7 +263,8 @@ impl<'a> Judge<'a> {
                 let mut claimed = own().filter(|c| c.claims.iter().any(Weighed::is_live));
                 claimed.all(|c| *c.core == w.claim.core)
             };
-            self.has_unlimited(rule, self.most_from_missing(rule, name).live)
+            let has_rival = candidates.iter().any(|c| !of_name(&c) && c.claims.iter().any(Weighed::is_live));
+            (!has_rival || self.has_unlimited(rule, self.most_from_missing(rule, name).live))
                 && (self.could_lift(rule, name, own(), weighed)
                     || live.any(|w| is_only(w) && self.certifies(w, rule)))
         })
