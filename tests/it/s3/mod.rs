@@ -3,6 +3,7 @@
 mod credentials;
 mod faults;
 mod large;
+mod real;
 mod storing;
 mod uploader;
 

@@ -3,7 +3,7 @@
 mod directory;
 mod full;
 mod publishing;
-mod real;
+pub(crate) mod real;
 mod server;
 mod trouble;
 

@@ -14,13 +14,13 @@ use std::io::Write;
 use std::sync::atomic::AtomicBool;
 
 /// A path of the closure with its references, as the store that built it knows it.
-struct Local {
+pub(crate) struct Local {
     path: StorePath,
     references: Vec<StorePath>,
     nar: Vec<u8>,
 }
 
-fn local(machine: &Machine, closure: &Closure, path: &str) -> Local {
+pub(crate) fn local(machine: &Machine, closure: &Closure, path: &str) -> Local {
     let store = closure.dir.join("store").display().to_string();
     let parse = |line: &str| StorePath::from_absolute_path(&StoreDir::default(), line).unwrap();
     let references = machine.ok("nix-store", &["--store", &store, "-q", "--references", path]);
@@ -29,7 +29,7 @@ fn local(machine: &Machine, closure: &Closure, path: &str) -> Local {
     Local { path: parse(path), references: references.lines().map(parse).collect(), nar: dump.stdout }
 }
 
-async fn publish(place: &Place, local: &Local, compression: Compression, key: &SigningKey) {
+pub(crate) async fn publish(place: &Place, local: &Local, compression: Compression, key: &SigningKey) {
     let (dir, run) = (Dir::new(), AtomicBool::new(false));
     let dump = |out: &mut dyn Write| out.write_all(&local.nar);
     let (packed, file) = pack_in(dir.path(), dump, compression, 2, Durability::Synced, &run).unwrap();
