@@ -74,22 +74,21 @@ impl Fault {
     /// An answer that says no, by its code if it has one.
     pub(super) fn refused(refusal: Refusal<'_>) -> Self {
         let Refusal { status, headers, text, secrets } = refusal;
-        let code = element(text, "Code").map(|code| plain(&code)).unwrap_or_default();
+        // Before anything is shortened: half a secret would not be found.
+        let shown = |name| element(text, name).map(|words| plain(&withhold(words, secrets)));
+        let code = shown("Code").unwrap_or_default();
         let mut what = format!("the server answers {status}");
         if !code.is_empty() {
             what.push_str(&format!(", {code}"));
         }
-        if let Some(message) = element(text, "Message").map(|message| plain(&message)) {
+        if let Some(message) = shown("Message") {
             what.push_str(&format!(" {message:?}"));
-        }
-        for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
-            what = what.replace(secret.as_str(), "…");
         }
         if let Some(home) = other_region(status, &code, headers, text) {
             what.push_str(&format!(
                 ": the bucket is in the region {home}; write `region={home}` in its `url`"
             ));
-        } else if code == "AccessDenied" {
+        } else if code == "AccessDenied" || (code.is_empty() && status == StatusCode::FORBIDDEN) {
             what.push_str(
                 ": these credentials may not do this, or may not list the bucket, and then nobody says what is missing",
             );
@@ -121,6 +120,14 @@ impl Fault {
     pub(super) fn during(self, act: Act) -> PlaceError {
         PlaceError::new(self.kind, act, self.what)
     }
+}
+
+/// Words without what is not to be shown.
+fn withhold(mut words: String, secrets: &[String]) -> String {
+    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+        words = words.replace(secret.as_str(), "…");
+    }
+    words
 }
 
 /// The kind, by Amazon's list of error codes, else by the status.

@@ -50,7 +50,7 @@ impl HttpService for Service {
         Self: 'async_trait,
     {
         Box::pin(async move {
-            let answer = self.exchange(request).await;
+            let answer = self.exchange(request, Vec::new()).await;
             answer.map_err(|fault| HttpError::new(HttpErrorKind::Unknown, fault))
         })
     }
@@ -58,9 +58,14 @@ impl HttpService for Service {
 
 impl Service {
     /// One request and its answer, if it is one that the library has a meaning for.
-    pub(super) async fn exchange(&self, request: HttpRequest) -> Result<HttpResponse, Fault> {
+    /// `secrets` are not shown, should it repeat them.
+    pub(super) async fn exchange(
+        &self,
+        request: HttpRequest,
+        mut secrets: Vec<String>,
+    ) -> Result<HttpResponse, Fault> {
         let method = request.method().clone();
-        let secrets = secrets(request.headers());
+        secrets.extend(sent(request.headers()));
         let response = self.send(request).await?;
         let (parts, body) = response.into_parts();
         let status = parts.status;
@@ -123,12 +128,12 @@ impl Service {
 }
 
 /// What is sent and must not be shown: the session's token, and the signature.
-fn secrets(headers: &HeaderMap) -> Vec<String> {
+fn sent(headers: &HeaderMap) -> impl Iterator<Item = String> {
     let value = |name: &str| headers.get(name)?.to_str().ok().map(str::to_owned);
     let authorization = value(AUTHORIZATION.as_str());
     let signature =
         authorization.as_ref().and_then(|text| Some(text.rsplit_once("Signature=")?.1.to_owned()));
-    [value("x-amz-security-token"), authorization, signature].into_iter().flatten().collect()
+    [value("x-amz-security-token"), authorization, signature].into_iter().flatten()
 }
 
 /// A body with an eye on when it last moved.

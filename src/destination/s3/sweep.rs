@@ -84,7 +84,7 @@ impl Bucket {
             let signing = AwsAuthorizer::new(&keys, "s3", &self.region).try_authorize(&mut request, None);
             signing.map_err(|error| Fault::of(&error))?;
         }
-        let answer = self.in_time(self.service.exchange(request)).await?;
+        let answer = self.in_time(self.service.exchange(request, Vec::new())).await?;
         if !answer.status().is_success() {
             let what = format!("the server answers {}", answer.status());
             return Err(Fault::new(PlaceErrorKind::Refused(answer.status()), what));

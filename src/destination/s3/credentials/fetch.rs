@@ -25,6 +25,14 @@ pub(super) struct Document {
     expiration: Option<String>,
 }
 
+/// What is sent with a question.
+#[derive(Default)]
+pub(super) struct Form {
+    text: String,
+    /// The secret in it.
+    token: String,
+}
+
 impl Document {
     /// Its keys.
     pub(super) fn held(self) -> Result<Held, Fault> {
@@ -64,14 +72,15 @@ pub(super) fn identity(text: &str) -> Result<Held, Fault> {
 }
 
 /// The question to the token service (API AssumeRoleWithWebIdentity).
-pub(super) fn form(role: &str, session: &str, token: &str) -> String {
-    url::form_urlencoded::Serializer::new(String::new())
+pub(super) fn form(role: &str, session: &str, token: &str) -> Form {
+    let text = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("Action", "AssumeRoleWithWebIdentity")
         .append_pair("Version", "2011-06-15")
         .append_pair("RoleArn", role)
         .append_pair("RoleSessionName", session)
         .append_pair("WebIdentityToken", token)
-        .finish()
+        .finish();
+    Form { text, token: token.to_owned() }
 }
 
 /// One short question, without a signature. No redirect is followed.
@@ -80,26 +89,22 @@ pub(super) async fn ask(
     method: Method,
     url: &Url,
     headers: &[(&str, &str)],
-    body: String,
+    body: &Form,
     whom: &str,
 ) -> Result<String, Fault> {
-    let told = |fault: Fault| {
-        let mut what = format!("cannot get credentials from {whom}: {}", fault.what);
-        for (_, value) in headers {
-            what = what.replace(value, "…");
-        }
-        unusable(what)
-    };
+    let told = |fault: Fault| unusable(format!("cannot get credentials from {whom}: {}", fault.what));
     let mut request = http::Request::builder().method(method).uri(url.as_str());
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
+    let secrets = headers.iter().map(|(_, value)| (*value).to_owned()).chain([body.token.clone()]).collect();
+    let body = body.text.clone();
     if !body.is_empty() {
         request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
     }
     let request = request.header(CONTENT_LENGTH, body.len()).body(HttpRequestBody::from(body));
     let request = request.map_err(|_| told(unusable("the question cannot be put")))?;
-    let answer = service.exchange(request).await.map_err(told)?;
+    let answer = service.exchange(request, secrets).await.map_err(told)?;
     if !answer.status().is_success() {
         return Err(told(unusable(format!("it answers {}", answer.status()))));
     }

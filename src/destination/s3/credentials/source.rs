@@ -2,7 +2,7 @@
 
 use crate::config::Bucket;
 use crate::destination::s3::credentials::Held;
-use crate::destination::s3::credentials::fetch::{Document, ask, document, form, identity};
+use crate::destination::s3::credentials::fetch::{Document, Form, ask, document, form, identity};
 use crate::destination::s3::credentials::file::{
     are_sendable, is_sendable, read_keys, read_secret, unusable,
 };
@@ -128,10 +128,8 @@ impl Source {
                 Ok(Held { keys: Arc::new(keys), until: None })
             }
             Self::WebIdentity { service: url, role, session, token_file } => {
-                let token = secret(token_file).await?;
-                let body = form(role, session, &token);
-                let answer = ask(service, Method::POST, url, &[], body, &self.name()).await;
-                let text = answer.map_err(|fault| unusable(fault.what.replace(&token, "…")))?;
+                let body = form(role, session, &secret(token_file).await?);
+                let text = ask(service, Method::POST, url, &[], &body, &self.name()).await?;
                 identity(&text)
             }
             Self::Container { url, token } => {
@@ -141,7 +139,7 @@ impl Source {
                     None => None,
                 };
                 let headers: Vec<_> = token.iter().map(|token| ("authorization", token.as_str())).collect();
-                let text = ask(service, Method::GET, url, &headers, String::new(), &self.name()).await?;
+                let text = ask(service, Method::GET, url, &headers, &Form::default(), &self.name()).await?;
                 document(&text)?.held()
             }
             Self::Instance(base) => self.of_instance(service, base).await?.held(),
@@ -154,17 +152,17 @@ impl Source {
         let name = self.name();
         let lasting = [("x-aws-ec2-metadata-token-ttl-seconds", "300")];
         let token =
-            ask(service, Method::PUT, &below("latest/api/token")?, &lasting, String::new(), &name).await?;
+            ask(service, Method::PUT, &below("latest/api/token")?, &lasting, &Form::default(), &name).await?;
         let shown = [("x-aws-ec2-metadata-token", token.trim())];
         let roles = below("latest/meta-data/iam/security-credentials/")?;
-        let listed = ask(service, Method::GET, &roles, &shown, String::new(), &name).await?;
+        let listed = ask(service, Method::GET, &roles, &shown, &Form::default(), &name).await?;
         let role = listed.lines().next().unwrap_or_default().trim();
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"+=,.@_-".contains(&byte);
         if role.is_empty() || matches!(role, "." | "..") || !role.bytes().all(is_plain) {
             return Err(unusable("the instance has no role: give it one, or write `credentials-file`"));
         }
         let role = roles.join(&format!("./{role}")).map_err(|error| unusable(error.to_string()))?;
-        document(&ask(service, Method::GET, &role, &shown, String::new(), &name).await?)
+        document(&ask(service, Method::GET, &role, &shown, &Form::default(), &name).await?)
     }
 
     /// What it is called in a message.
