@@ -84,6 +84,9 @@ fn nothing_is_left_after_good_and_bad_requests() {
     let mut daemon = Daemon::start(&dir, config.to_str().unwrap());
     daemon.forget_log();
     assert_eq!(get(daemon.port, "/healthz").status, 200);
+    // The first question opens what stays open: the ledger's reader, the file of remembered answers.
+    let absent = Package::new("absent-1", b"");
+    assert_eq!(get(daemon.port, &format!("/{}.narinfo", absent.hash())).status, 404);
     let before = descriptors(&daemon);
 
     let packages: Vec<(Package, bool)> = (0..PACKAGES)
