@@ -4,7 +4,7 @@ use crate::memo::Peer;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 
 /// A socket that is listened on.
 #[derive(Debug)]
@@ -39,7 +39,13 @@ impl Listener {
     /// # Errors
     /// [`ListenError`] if it is taken or not ours.
     pub async fn tcp(address: SocketAddr) -> Result<Self, ListenError> {
-        let bound = TcpListener::bind(address).await;
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+        let bound = socket.and_then(|socket| {
+            // As every server does: the connections of the last run may still be closing.
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            socket.listen(BACKLOG)
+        });
         bound.map(Self::Tcp).map_err(|source| ListenError { address: address.to_string(), source })
     }
 
@@ -123,3 +129,8 @@ impl Listener {
         }
     }
 }
+
+/// How many connections the kernel keeps until they are accepted. With the usual 128, a burst overflows it, and whoever
+/// is left out comes again only after the second that TCP waits for an answer to its SYN (RFC 6298 §2.1). A guess, above
+/// what Nix opens.
+const BACKLOG: u32 = 1024;
