@@ -3,6 +3,7 @@
 mod credentials;
 mod faults;
 mod large;
+mod moto;
 mod real;
 mod storing;
 mod uploader;

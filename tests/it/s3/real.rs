@@ -7,6 +7,7 @@ use crate::support::s3_server::{BUCKET, S3Server};
 use crate::support::service::Served;
 use crate::uploads::real::{local, publish};
 use countersign::config::{Bucket, Compression};
+use countersign::destination::Place;
 use countersign::format::SigningKey;
 use std::collections::BTreeSet;
 
@@ -18,21 +19,25 @@ fn url_for_nix(server: &S3Server) -> String {
     )
 }
 
-/// Publishes these paths of the closure there, signed by `one-1`.
+/// Publishes these paths of the closure in an open server's bucket.
 fn fill(server: &S3Server, closure: &Closure, paths: &[String]) {
+    fill_place(&open(Bucket { is_unsigned: true, ..bucket(server) }, None, &[]).unwrap(), closure, paths);
+}
+
+/// Publishes these paths of the closure, signed by `one-1`.
+pub(super) fn fill_place(place: &Place, closure: &Closure, paths: &[String]) {
     let key = SigningKey::parse(closure.read("one.sec").as_bytes()).unwrap();
     let machine = Machine::new("2.34");
-    let place = open(Bucket { is_unsigned: true, ..bucket(server) }, None, &[]).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         place.prepare(true).await.unwrap();
         for path in paths {
-            publish(&place, &local(&machine, closure, path), Compression::Zstd(3), &key).await;
+            publish(place, &local(&machine, closure, path), Compression::Zstd(3), &key).await;
         }
     });
 }
 
-fn some_paths(closure: &Closure) -> Vec<String> {
+pub(super) fn some_paths(closure: &Closure) -> Vec<String> {
     let mut paths: Vec<_> = closure.paths().into_iter().take(10).collect();
     paths.push(closure.leaf());
     paths.dedup();

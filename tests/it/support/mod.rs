@@ -7,6 +7,7 @@ pub mod dice;
 pub mod dirs;
 pub mod fake_cache;
 pub mod fault_server;
+pub mod moto;
 pub mod namespace;
 pub mod nar;
 pub mod nix;
