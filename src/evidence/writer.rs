@@ -265,7 +265,11 @@ impl Writer {
         }
         // A refusal comes first.
         if self.pass.is_some() && Instant::now() >= self.next_step && !self.shared.backlog.is_urgent() {
-            self.step();
+            if self.checkpointer.as_ref().is_some_and(Checkpointer::is_emptying) {
+                self.next_step = after(Instant::now(), EMPTYING);
+            } else {
+                self.step();
+            }
         }
     }
 
@@ -470,6 +474,9 @@ const REST: Duration = Duration::from_secs(300);
 /// How soon after a start the first pass begins, and how soon after one the next: a laptop may be on for minutes.
 const FIRST_PASS: Duration = Duration::from_secs(60);
 const PASS: Duration = Duration::from_secs(3600);
+
+/// How soon it is looked again whether the log is empty.
+const EMPTYING: Duration = Duration::from_millis(5);
 
 /// How long the last rows may take.
 const CLOSE: Duration = Duration::from_millis(1500);
