@@ -114,6 +114,13 @@ pub(super) fn parse_cache_url(text: &str) -> Result<Url, Complaint> {
     let hint = "\"https://HOST\" or \"https://HOST/PATH\"";
     let mut url = parse_url(text, hint)?;
     if !matches!(url.scheme(), "http" | "https") {
+        let hint = match url.scheme() {
+            "s3" => {
+                "a bucket is read at its own address: \"https://BUCKET.s3.REGION.amazonaws.com\", or \
+                     \"https://ENDPOINT/BUCKET\""
+            }
+            _ => hint,
+        };
         return Err(Complaint::new(
             format!("{} is no cache that can be asked over http", quoted(text)),
             hint,
@@ -224,6 +231,8 @@ mod tests {
         ] {
             assert_eq!(read(text).map_err(|c| c.found), Err(found.to_owned()), "{text}");
         }
+        let hint = read("s3://acme-cache").map_err(|c| c.would_do);
+        assert!(hint.unwrap_err().contains("https://ENDPOINT/BUCKET"));
     }
 
     #[test]

@@ -2,10 +2,12 @@
 //!
 //! Secrets never stand in it: `profile` names a section of a file of credentials.
 
+mod parameters;
+
 use crate::config::address::{end_in_slash, parse_url};
+use crate::config::bucket::parameters::Parameters;
 use crate::config::fault::Complaint;
 use crate::config::item::quoted;
-use crate::config::near::nearest;
 use url::Url;
 
 /// A bucket, and how it is reached.
@@ -25,6 +27,19 @@ pub struct Bucket {
     pub style: AddressingStyle,
     /// Whether requests are not signed: the server takes uploads from anybody.
     pub is_unsigned: bool,
+    /// The storage class of what is put there, if it is written; else the bucket's own.
+    pub storage_class: Option<Box<str>>,
+    /// What goes in parts.
+    pub parts: Parts,
+}
+
+/// What goes in parts, and in which, in bytes. What goes in one piece, and each part under way, is held in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// Files of this length and more do.
+    pub from: u64,
+    /// How long a part is: 5 MiB at least, the smallest that S3 takes.
+    pub size: u64,
 }
 
 /// Where the bucket's name stands in a request.
@@ -50,6 +65,8 @@ impl Bucket {
             endpoint: None,
             style: AddressingStyle::Auto,
             is_unsigned: false,
+            storage_class: None,
+            parts: Parts::USUAL,
         }
     }
 
@@ -63,27 +80,33 @@ impl Bucket {
     }
 }
 
-/// Reads the address of a bucket.
-pub(super) fn parse_bucket(url: &Url) -> Result<Bucket, Complaint> {
+impl Parts {
+    /// 8 MiB, in parts of as much: Nix has 100 MiB and 5 MiB.
+    pub const USUAL: Self = Self { from: 8 << 20, size: 8 << 20 };
+
+    /// The most of either. A guess: two uploads at a time hold no more than twice as much.
+    const MOST: u64 = 32 << 20;
+
+    fn read(parameters: &mut Parameters) -> Result<Self, Complaint> {
+        let from = parameters.bytes("multipart-threshold", Self::MOST)?;
+        let size = parameters.bytes("multipart-chunk-size", Self::MOST)?;
+        if size.is_some_and(|size| size < LEAST_PART) {
+            return Err(Complaint::new(
+                "the URL's multipart-chunk-size is too small",
+                "5 MiB, as S3 demands",
+            ));
+        }
+        Ok(Self { from: from.unwrap_or(Self::USUAL.from), size: size.unwrap_or(Self::USUAL.size) })
+    }
+}
+
+/// Reads the address of a bucket. `doubts` takes what is written in it and does not happen.
+pub(super) fn parse_bucket(url: &Url, doubts: &mut Vec<Complaint>) -> Result<Bucket, Complaint> {
     let name = url.host_str().filter(|host| !host.is_empty() && url.port().is_none());
     let mut bucket = Bucket::named(name.ok_or_else(|| Complaint::new("the URL names no bucket", HINT))?);
-    let mut written: Vec<(&str, String)> = Vec::new();
-    for (name, value) in url.query_pairs() {
-        let Some(name) = PARAMETERS.into_iter().find(|known| *known == name) else {
-            let hint = nearest(&name, PARAMETERS)
-                .map_or_else(|| HINT.to_owned(), |near| format!("did you mean `{near}`?"));
-            let found = format!("the URL has a parameter {} that is not known", quoted(&name));
-            return Err(Complaint::new(found, hint));
-        };
-        if written.iter().any(|(known, _)| *known == name) {
-            return Err(Complaint::new(format!("the URL gives {name:?} twice"), "once is enough"));
-        }
-        if value.is_empty() {
-            return Err(Complaint::new(format!("the URL gives {name:?} no value"), "leave it out"));
-        }
-        written.push((name, value.into_owned()));
-    }
-    let value = |name: &str| written.iter().find(|(known, _)| *known == name).map(|(_, v)| v.as_str());
+    let mut parameters = Parameters::of(url)?;
+    bucket.parts = Parts::read(&mut parameters)?;
+    let value = |name: &str| parameters.value(name);
     bucket.region = value("region").map(Into::into);
     bucket.profile = value("profile").map(Into::into);
     let scheme = match value("scheme") {
@@ -110,6 +133,7 @@ pub(super) fn parse_bucket(url: &Url) -> Result<Bucket, Complaint> {
         let found = "the URL has a profile, and requests are not signed";
         return Err(Complaint::new(found, "leave out `profile` or `unsigned`"));
     }
+    bucket.storage_class = value("storage-class").map(parse_class).transpose()?;
     let prefix = url.path().trim_matches('/');
     if !prefix.is_empty() {
         let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte);
@@ -119,11 +143,21 @@ pub(super) fn parse_bucket(url: &Url) -> Result<Bucket, Complaint> {
         }
         bucket.prefix = format!("{prefix}/").into();
     }
+    doubts.append(&mut parameters.doubts);
     Ok(bucket)
 }
 
 fn no_choice(name: &str, found: &str, choices: &str) -> Complaint {
     Complaint::new(format!("the URL's {name} is {}", quoted(found)), choices)
+}
+
+/// A storage class: which there are is the server's business, and that it is one word ours.
+fn parse_class(text: &str) -> Result<Box<str>, Complaint> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-".contains(&byte);
+    match text.len() <= LONGEST_CLASS && text.bytes().all(is_plain) {
+        true => Ok(text.into()),
+        false => Err(no_choice("storage-class", text, "such as `STANDARD_IA`")),
+    }
 }
 
 /// An endpoint; without scheme it has the one of the parameter.
@@ -138,8 +172,11 @@ fn parse_endpoint(text: &str, scheme: &str) -> Result<Url, Complaint> {
     Ok(url)
 }
 
-/// All but `unsigned` are Nix's, which signs whenever it finds credentials.
-const PARAMETERS: [&str; 6] = ["region", "endpoint", "scheme", "profile", "addressing-style", "unsigned"];
+/// Amazon's smallest part but the last.
+const LEAST_PART: u64 = 5 << 20;
+
+/// Longer than any there is.
+const LONGEST_CLASS: usize = 40;
 
 const HINT: &str = "\"s3://BUCKET?region=REGION&endpoint=https://HOST\"";
 
@@ -148,7 +185,7 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Bucket, Complaint> {
-        parse_bucket(&Url::parse(text).unwrap())
+        parse_bucket(&Url::parse(text).unwrap(), &mut Vec::new())
     }
 
     fn url(text: &str) -> Option<Url> {
@@ -173,6 +210,18 @@ mod tests {
         assert_eq!(parse("s3://acme-cache?endpoint=s3.h:9000"), at("https://s3.h:9000/"));
         assert_eq!(parse("s3://acme-cache?endpoint=s3.h:9000&scheme=http"), at("http://s3.h:9000/"));
         assert_eq!(parse("s3://acme-cache?unsigned=true"), Ok(Bucket { is_unsigned: true, ..acme() }));
+    }
+
+    #[test]
+    fn the_url_of_a_nix_copy_can_be_pasted() {
+        let text = "s3://acme-cache?region=eu-west-1&multipart-upload=true&multipart-threshold=20M&buffer-size=6M\
+            &storage-class=STANDARD_IA&parallel-compression=true";
+        let mut doubts = Vec::new();
+        let bucket = parse_bucket(&Url::parse(text).unwrap(), &mut doubts).unwrap();
+        assert_eq!(bucket.parts, Parts { from: 20 << 20, size: 6 << 20 });
+        assert_eq!(bucket.storage_class.as_deref(), Some("STANDARD_IA"));
+        assert_eq!(doubts.len(), 1, "{doubts:?}");
+        assert_eq!(parse("s3://b").unwrap().parts, Parts::USUAL);
     }
 
     #[test]
@@ -204,6 +253,9 @@ mod tests {
             ("s3://b?addressing-style=x", "the URL's addressing-style is \"x\""),
             ("s3://b?unsigned=1", "the URL's unsigned is \"1\""),
             ("s3://b?unsigned=true&profile=x", "the URL has a profile, and requests are not signed"),
+            ("s3://b?multipart-chunk-size=1M", "the URL's multipart-chunk-size is too small"),
+            ("s3://b?storage-class=A%20B", "the URL's storage-class is \"A B\""),
+            ("s3://b?compression=xz", "the URL's `compression` has no meaning here"),
             ("s3://b/a%20b", "\"a%20b\" is no prefix of names"),
             ("s3://b/a//b", "\"a//b\" is no prefix of names"),
         ] {

@@ -81,7 +81,7 @@ pub(super) fn read_destinations(root: &Table<'_>) -> Vec<RawDestination> {
 fn read_destination(name: Located<Box<str>>, table: &Table<'_>) -> Option<RawDestination> {
     let name = parse_name(name, table.desk());
     // Every key is read before any is given up on, so that all faults are told.
-    let url = table.need("url", TARGET_HINT).and_then(|item| item.text("a URL", TARGET_HINT, parse_target));
+    let url = table.need("url", TARGET_HINT).and_then(|item| read_target(&item, table));
     let packages = table
         .need("packages", "`packages` names what may leave this machine; [\"*\"] for everything")
         .and_then(|item| item.some("the packages that may leave this machine", Item::glob));
@@ -127,13 +127,23 @@ fn read_compression(table: &Table<'_>) -> Compression {
     }
 }
 
-fn parse_target(text: &str) -> Result<Target, Complaint> {
+fn read_target(item: &Item<'_>, table: &Table<'_>) -> Option<Located<Target>> {
+    let mut doubts = Vec::new();
+    let target = item.text("a URL", TARGET_HINT, |text| parse_target(text, &mut doubts));
+    for Complaint { found, would_do } in doubts {
+        table.desk().put(item.at().warning(found, would_do));
+    }
+    target
+}
+
+/// Reads a target. `doubts` takes what is written in it and does not happen.
+fn parse_target(text: &str, doubts: &mut Vec<Complaint>) -> Result<Target, Complaint> {
     let mut url = parse_url(text, TARGET_HINT)?;
     if url.fragment().is_some() {
         return Err(Complaint::new("the URL has a part after `#`", TARGET_HINT));
     }
     match url.scheme() {
-        "s3" => Ok(Target::S3(Box::new(parse_bucket(&url)?))),
+        "s3" => Ok(Target::S3(Box::new(parse_bucket(&url, doubts)?))),
         _ if url.query().is_some() => {
             Err(Complaint::new("the URL has parameters", "parameters are for s3 URLs only"))
         }
@@ -163,6 +173,7 @@ mod tests {
 
     #[test]
     fn targets_of_every_kind() {
+        let parse_target = |text| parse_target(text, &mut Vec::new());
         let url = |text: &str| Url::parse(text).unwrap();
         assert_eq!(parse_target("file:///srv/cache"), Ok(Target::Directory("/srv/cache".into())));
         assert_eq!(parse_target("https://h/p"), Ok(Target::Http(url("https://h/p/"))));
@@ -179,7 +190,11 @@ mod tests {
             ("https://u:p@h/", "the URL contains credentials"),
             ("s3:///x", "the URL names no bucket"),
         ] {
-            assert_eq!(parse_target(text).map_err(|c| c.found), Err(found.to_owned()), "{text}");
+            assert_eq!(
+                parse_target(text, &mut Vec::new()).map_err(|c| c.found),
+                Err(found.to_owned()),
+                "{text}"
+            );
         }
     }
 }

@@ -190,7 +190,7 @@ const KEYS: &[KeyDoc] = &[
         "whether to sign only what was built from inputs that were built here or carry our countersignature"),
 
     key("destinations.*.url", "URL", None,
-        "where builds go: s3://BUCKET?region=…&endpoint=…, file:///DIR or http(s)://HOST/PREFIX"),
+        "where builds go: s3://BUCKET?region=…&endpoint=…, as in `nix copy`; file:///DIR, or http(s)://HOST/PREFIX"),
     key("destinations.*.packages", "list of patterns", None,
         "what may leave this machine; must be written, [\"*\"] for everything"),
     key("destinations.*.compression", r#""zstd" | "xz" | "none""#, Some(r#""zstd""#),

@@ -56,7 +56,7 @@ mod units;
 mod tests;
 
 pub use address::{HostPort, Listen, neighbourhood};
-pub use bucket::{AddressingStyle, Bucket};
+pub use bucket::{AddressingStyle, Bucket, Parts};
 pub use destination::{Compression, Destination, Publish, Target};
 pub use fault::{Aside, Fault, Severity};
 pub use keys::{KeyDoc, keys};
