@@ -29,7 +29,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("http_client", &[]),
     ("aside", &[]),
     ("pack", &["aside", "config", "format"]),
-    ("destination", &["aside", "clock", "config", "format", "http_client", "pack"]),
+    ("destination", &["aside", "clock", "config", "crash", "format", "http_client", "pack"]),
     ("upstream", &["clock", "config", "format", "http_client", "trust"]),
     ("transfer", &["clock", "config", "evidence", "format", "trust", "upstream"]),
     ("question", &["clock", "evidence", "format", "transfer", "trust", "upstream"]),

@@ -32,7 +32,7 @@ mod error;
 
 use crate::aside::{Aside, Durability};
 use crate::config::Compression;
-use crate::format::{Compression as Stated, FileHash, NarHash};
+use crate::format::{Compression as Stated, FileHash, NarHash, base32};
 use encoder::Encoder;
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -61,6 +61,17 @@ impl Packed {
     /// The name that the file has at a destination: `nar/<FileHash>.nar.zst`, `.nar.xz` or `.nar`, as Nix has it.
     pub fn name(&self) -> String {
         format!("nar/{}", self.file_name())
+    }
+
+    /// Whether something could have such a [`name`](Self::name), with any of Nix's compressions.
+    pub fn could_be_named(name: &str) -> bool {
+        let parts = name.strip_prefix("nar/").and_then(|rest| rest.split_once(".nar"));
+        parts.is_some_and(|(hash, extension)| {
+            let is_plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+            base32::decode_fixed::<32>(hash.as_bytes()).is_ok()
+                && (extension.is_empty()
+                    || extension.strip_prefix('.').is_some_and(|rest| rest.bytes().all(is_plain)))
+        })
     }
 
     /// The compression as a narinfo states it.

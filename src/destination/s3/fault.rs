@@ -20,6 +20,10 @@ pub(super) struct Fault {
     pub(super) what: String,
     /// Other credentials of the same owner may do.
     pub(super) may_be_worn: bool,
+    /// A permission is missing.
+    pub(super) is_denied: bool,
+    /// What was sent of a multipart upload is no longer there; begun anew it may go well.
+    pub(super) is_upload_gone: bool,
 }
 
 /// An answer that says no.
@@ -35,7 +39,8 @@ pub(super) struct Refusal<'a> {
 
 impl Fault {
     pub(super) fn new(kind: PlaceErrorKind, what: impl Into<String>) -> Self {
-        Self { kind, what: what.into(), may_be_worn: false }
+        let (may_be_worn, is_denied, is_upload_gone) = (false, false, false);
+        Self { kind, what: what.into(), may_be_worn, is_denied, is_upload_gone }
     }
 
     /// No whole answer came.
@@ -88,14 +93,16 @@ impl Fault {
             what.push_str(&format!(
                 ": the bucket is in the region {home}; write `region={home}` in its `url`"
             ));
-        } else if code == "AccessDenied" || (code.is_empty() && status == StatusCode::FORBIDDEN) {
-            what.push_str(
-                ": these credentials may not do this, or may not list the bucket, and then nobody says what is missing",
-            );
         }
         // A HEAD has no document: what else it may mean is found out with fresh credentials.
         let is_mute = code.is_empty() && matches!(status.as_u16(), 400 | 401 | 403);
-        Self { kind: kind(status, &code, headers), what, may_be_worn: is_mute || WORN.contains(&&*code) }
+        Self {
+            kind: kind(status, &code, headers),
+            what,
+            may_be_worn: is_mute || WORN.contains(&&*code),
+            is_denied: code == "AccessDenied" || (code.is_empty() && status == StatusCode::FORBIDDEN),
+            is_upload_gone: GONE.contains(&&*code),
+        }
     }
 
     /// Whether the same request may go well a little later.
@@ -117,8 +124,23 @@ impl Fault {
         }
     }
 
+    /// What was being done with an object, and the permission that it takes if that is missing.
     pub(super) fn during(self, act: Act) -> PlaceError {
-        PlaceError::new(self.kind, act, self.what)
+        let needed = match act {
+            Act::Store => "storing takes the permission s3:PutObject",
+            // Amazon's page "GetObject", under "Permissions".
+            _ => {
+                "reading takes the permissions s3:GetObject and s3:ListBucket, and without the second this is also said \
+                 of what is not there"
+            }
+        };
+        self.within(act, needed)
+    }
+
+    /// The same with the permission in other words.
+    pub(super) fn within(self, act: Act, needed: &str) -> PlaceError {
+        let what = if self.is_denied { format!("{}: {needed}", self.what) } else { self.what };
+        PlaceError::new(self.kind, act, what)
     }
 }
 
@@ -182,6 +204,9 @@ const WORN: [&str; 6] = [
     "RequestExpired",
     "TokenRefreshRequired",
 ];
+
+/// Codes that say that a multipart upload, or a part of it, is not there: somebody ended it, or the server lost it.
+const GONE: [&str; 2] = ["InvalidPart", "NoSuchUpload"];
 
 /// Longer than any there is.
 const LONGEST_REGION: usize = 40;

@@ -56,6 +56,8 @@ pub(super) struct Bucket {
     base: String,
     prefix: Box<str>,
     region: String,
+    storage_class: Option<Box<str>>,
+    parts: config::Parts,
     patience: Patience,
     /// It took a put without the condition that it had refused with it.
     knows_no_conditions: AtomicBool,
@@ -99,9 +101,18 @@ impl Bucket {
             None => builder.with_skip_signature(true),
         };
         let store = builder.build().map_err(|error| unsupported(error.to_string()))?;
-        let prefix = address.prefix.clone();
-        let knows_no_conditions = AtomicBool::new(false);
-        Ok(Self { store, service, credentials, base, prefix, region, patience, knows_no_conditions })
+        Ok(Self {
+            store,
+            service,
+            credentials,
+            base,
+            prefix: address.prefix.clone(),
+            region,
+            storage_class: address.storage_class.clone(),
+            parts: address.parts,
+            patience,
+            knows_no_conditions: AtomicBool::new(false),
+        })
     }
 
     pub(super) async fn get(&self, name: &str, most: u64) -> Result<Option<Found>, PlaceError> {
@@ -151,10 +162,13 @@ impl Bucket {
     ) -> Result<Put, PlaceError> {
         let key = self.key(name, Act::Store)?;
         let payload = match (&body, &condition) {
-            (Body::File { path, length }, Condition::Always) if *length > multipart::PART => {
+            (Body::File { path, length }, Condition::Always) if *length >= self.parts.from => {
                 return self.put_parts(name, &key, path, *length, kind).await;
             }
-            (Body::File { path, length }, _) => payload(multipart::read(path, 0, *length, *length).await?),
+            (Body::File { path, length }, _) => {
+                let read = multipart::read(path, 0, *length, *length).await;
+                payload(read.map_err(|fault| fault.during(Act::Store))?)
+            }
             (Body::Bytes(bytes), _) => payload(bytes.clone()),
         };
         let stored = self.put_whole(&key, payload, kind, condition).await;
@@ -199,8 +213,8 @@ impl Bucket {
         mode: &PutMode,
     ) -> Result<Put, Fault> {
         self.attempt(Once, || async {
-            let options =
-                PutOptions { mode: mode.clone(), attributes: attributes(kind), ..PutOptions::default() };
+            let attributes = self.attributes(kind);
+            let options = PutOptions { mode: mode.clone(), attributes, ..PutOptions::default() };
             let stored = self.store.put_opts(key, payload.clone(), options).await;
             match stored {
                 Ok(_) => Ok(Put::Stored),
@@ -252,6 +266,15 @@ impl Bucket {
             let what = format!("no whole answer came in {} seconds", limit.as_secs_f32());
             Err(Fault::new(PlaceErrorKind::TimedOut, what))
         })
+    }
+
+    /// What an object is put with.
+    fn attributes(&self, kind: ContentType) -> Attributes {
+        let mut attributes = Attributes::from_iter([(Attribute::ContentType, kind.as_str())]);
+        if let Some(class) = &self.storage_class {
+            attributes.insert(Attribute::StorageClass, class.to_string().into());
+        }
+        attributes
     }
 
     fn key(&self, name: &str, act: Act) -> Result<Key, PlaceError> {
@@ -307,10 +330,6 @@ fn base(address: &config::Bucket, region: &str) -> Result<String, String> {
         Some(endpoint) => format!("{endpoint}{name}"),
     };
     Ok(whole.trim_end_matches('/').to_owned())
-}
-
-fn attributes(kind: ContentType) -> Attributes {
-    Attributes::from_iter([(Attribute::ContentType, kind.as_str())])
 }
 
 /// Bytes in frames, so that it is seen when they move.

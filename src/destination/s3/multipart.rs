@@ -1,11 +1,12 @@
 //! A large file, sent as parts: a few at a time, each read from the file when its turn comes.
 //!
-//! Memory is bounded by [`AT_ONCE`] parts. What fails is aborted, as far as the server can be reached; what a
+//! Memory is bounded by [`MOST_HELD`]. What fails is aborted, as far as the server can be reached; what a
 //! crash leaves behind is for the sweep.
 
+use crate::crash;
 use crate::destination::error::Act;
 use crate::destination::s3::fault::Fault;
-use crate::destination::s3::{Bucket, Once, Tries, attributes, payload};
+use crate::destination::s3::{Bucket, Once, Tries, payload};
 use crate::destination::{ContentType, PlaceError, PlaceErrorKind, Put};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -18,7 +19,8 @@ use std::path::Path;
 use std::time::Duration;
 
 impl Bucket {
-    /// Puts a file that is larger than a part, whatever is there.
+    /// Puts a file in parts, whatever is there. Where the server no longer knows what it was sent, all of it is sent
+    /// once more.
     pub(super) async fn put_parts(
         &self,
         name: &str,
@@ -27,16 +29,38 @@ impl Bucket {
         length: u64,
         kind: ContentType,
     ) -> Result<Put, PlaceError> {
+        let mut outcome = self.try_parts(name, key, file, length, kind).await;
+        if let Err(fault) = &outcome
+            && fault.is_upload_gone
+        {
+            tracing::debug!(%fault, name, "a multipart upload is gone, and is begun anew");
+            outcome = self.try_parts(name, key, file, length, kind).await;
+        }
+        outcome.map_err(|fault| fault.during(Act::Store))
+    }
+
+    async fn try_parts(
+        &self,
+        name: &str,
+        key: &Key,
+        file: &Path,
+        length: u64,
+        kind: ContentType,
+    ) -> Result<Put, Fault> {
         let begun = self.attempt(Few, || async {
-            let options =
-                PutMultipartOptions { attributes: attributes(kind), ..PutMultipartOptions::default() };
+            let attributes = self.attributes(kind);
+            let options = PutMultipartOptions { attributes, ..PutMultipartOptions::default() };
             self.store.create_multipart_opts(key, options).await.map_err(|error| Fault::of(&error))
         });
-        let id = begun.await.map_err(|fault| fault.during(Act::Store))?;
+        let id = begun.await?;
+        crash::point("upload begun", key);
         let outcome = self.send_parts(key, &id, file, length).await;
-        let Err(error) = outcome else { return Ok(Put::Stored) };
+        let Err(fault) = outcome else {
+            crash::point("parts put together", key);
+            return Ok(Put::Stored);
+        };
         // The answer that said so may have been lost, and what was put together is not put together again.
-        if error.kind() != PlaceErrorKind::Malformed
+        if fault.kind != PlaceErrorKind::Malformed
             && matches!(self.size(name).await, Ok(Some(size)) if size == length)
         {
             return Ok(Put::Stored);
@@ -47,46 +71,42 @@ impl Bucket {
         if let Err(fault) = aborted.await {
             tracing::debug!(%fault, "a multipart upload could not be aborted; it is swept up in a day");
         }
-        Err(error)
+        Err(fault)
     }
 
-    async fn send_parts(&self, key: &Key, id: &String, file: &Path, length: u64) -> Result<(), PlaceError> {
-        let size = part_size(length);
+    async fn send_parts(&self, key: &Key, id: &String, file: &Path, length: u64) -> Result<(), Fault> {
+        let size = part_size(self.parts.size, length);
         let offsets = (0..length.div_ceil(size)).map(|index| (index, index.saturating_mul(size)));
         let parts: Vec<PartId> = stream::iter(offsets)
-            .map(|(index, offset)| self.send_part(key, id, index, file, offset, length))
-            .buffered(AT_ONCE)
+            .map(|(index, offset)| async move {
+                let bytes = read(file, offset, size.min(length.saturating_sub(offset)), length).await?;
+                self.send_part(key, id, index, bytes).await
+            })
+            .buffered(at_once(size))
             .try_collect()
             .await?;
-        let completed = self.attempt(Few, || async {
+        self.attempt(Few, || async {
             let completed = self.store.complete_multipart(key, id, parts.clone()).await;
             completed.map(drop).map_err(|error| Fault::of(&error))
-        });
-        completed.await.map_err(|fault| fault.during(Act::Store))
+        })
+        .await
     }
 
-    async fn send_part(
-        &self,
-        key: &Key,
-        id: &String,
-        index: u64,
-        file: &Path,
-        offset: u64,
-        length: u64,
-    ) -> Result<PartId, PlaceError> {
-        let size = part_size(length).min(length.saturating_sub(offset));
-        let payload = payload(read(file, offset, size, length).await?);
-        let index = usize::try_from(index).unwrap_or(usize::MAX);
+    async fn send_part(&self, key: &Key, id: &String, index: u64, bytes: Bytes) -> Result<PartId, Fault> {
+        let payload = payload(bytes);
+        let number = usize::try_from(index).unwrap_or(usize::MAX);
         let sent = self.attempt(Few, || async {
-            let sent = self.store.put_part(key, id, index, payload.clone()).await;
+            let sent = self.store.put_part(key, id, number, payload.clone()).await;
             sent.map_err(|error| Fault::of(&error))
         });
-        sent.await.map_err(|fault| fault.during(Act::Store))
+        let sent = sent.await?;
+        crash::point("part stored", &format_args!("{key}#{index}"));
+        Ok(sent)
     }
 }
 
 /// Reads a piece of a file, which must have this length as a whole.
-pub(super) async fn read(path: &Path, offset: u64, size: u64, length: u64) -> Result<Bytes, PlaceError> {
+pub(super) async fn read(path: &Path, offset: u64, size: u64, length: u64) -> Result<Bytes, Fault> {
     let path = path.to_owned();
     let reading = tokio::task::spawn_blocking(move || {
         let file = std::fs::File::open(&path)?;
@@ -101,12 +121,18 @@ pub(super) async fn read(path: &Path, offset: u64, size: u64, length: u64) -> Re
         Ok(Bytes::from(bytes))
     });
     let read = reading.await.unwrap_or_else(|fault| Err(io::Error::other(fault)));
-    read.map_err(|error| PlaceError::local(Act::Store, &error))
+    read.map_err(|error| Fault::new(PlaceError::local(Act::Store, &error).kind(), error.to_string()))
 }
 
-/// How long a part is, but for the last: more for a file of more than 80 GiB.
-fn part_size(length: u64) -> u64 {
-    PART.max(length.div_ceil(MOST_PARTS))
+/// How long a part is, but for the last: more than `usual` for a file that would have too many.
+fn part_size(usual: u64, length: u64) -> u64 {
+    usual.max(length.div_ceil(MOST_PARTS))
+}
+
+/// How many parts of a file are under way at a time.
+fn at_once(size: u64) -> usize {
+    let room = MOST_HELD.checked_div(size).unwrap_or_default();
+    usize::try_from(room).unwrap_or(MOST_AT_ONCE).clamp(1, MOST_AT_ONCE)
 }
 
 /// A few tries, with pauses that grow, or those that the server asks for.
@@ -120,14 +146,14 @@ impl Tries for Few {
     }
 }
 
-/// How long a part is, in bytes. Amazon's smallest is 5 MiB.
-pub(super) const PART: u64 = 8 << 20;
-
 /// Amazon's limit.
 const MOST_PARTS: u64 = 10_000;
 
-/// Parts under way for one file, each in memory: enough to fill a line while one waits for its answer.
-const AT_ONCE: usize = 3;
+/// Parts under way for one file: enough to fill a line while one waits for its answer.
+const MOST_AT_ONCE: usize = 3;
+
+/// What they may hold in memory together, in bytes, but for one that is larger.
+const MOST_HELD: u64 = 24 << 20;
 
 /// How often a request may fail in passing. With the pauses it is over in nine seconds, while a connection that
 /// stands still takes longer each time.
@@ -145,11 +171,17 @@ mod tests {
 
     #[test]
     fn a_file_has_no_more_parts_than_a_server_takes() {
-        assert_eq!(part_size(PART + 1), PART);
-        assert_eq!(part_size(5 << 30), PART);
+        let usual = 8 << 20;
+        assert_eq!(part_size(usual, 5 << 30), usual);
         for length in [80_u64 << 30, (80 << 30) + 1, 1 << 40] {
-            assert!(length.div_ceil(part_size(length)) <= MOST_PARTS, "{length}");
+            assert!(length.div_ceil(part_size(usual, length)) <= MOST_PARTS, "{length}");
         }
+    }
+
+    #[test]
+    fn the_larger_the_parts_the_fewer_are_under_way() {
+        let parts = [1_u64, 5, 8, 9, 12, 13, 32, 500].map(|mib| at_once(mib << 20));
+        assert_eq!(parts, [3, 3, 3, 2, 2, 1, 1, 1]);
     }
 
     #[test]

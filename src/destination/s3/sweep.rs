@@ -1,7 +1,7 @@
 //! Multipart uploads that were begun and never ended: they cost their owner money, and nothing shows them.
 //!
-//! Those of NARs below our prefix that are old enough are aborted, whoever began them: an upload that takes longer
-//! than a day is taken for one that a crash broke off.
+//! Those of NARs below our prefix, named as uploaders name them, that are old enough are aborted, whoever began them: an
+//! upload that takes longer than a day is taken for one that a crash broke off. What has any other name is left alone.
 
 use crate::clock;
 use crate::destination::PlaceError;
@@ -10,6 +10,7 @@ use crate::destination::error::Act;
 use crate::destination::s3::fault::Fault;
 use crate::destination::s3::xml::{element, elements};
 use crate::destination::s3::{Bucket, Once};
+use crate::pack::Packed;
 use http::{Method, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use object_store::aws::AwsAuthorizer;
@@ -36,15 +37,16 @@ struct Page {
 }
 
 impl Bucket {
-    /// Aborts uploads that were begun so long ago; how many.
+    /// Aborts uploads that were begun so long ago; how many. One that cannot be aborted keeps no other from it.
     pub(in crate::destination) async fn sweep(&self, age: Duration) -> Result<usize, PlaceError> {
         let age = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
         let latest = clock::now().seconds().saturating_sub(age);
-        let (mut next, mut aborted) = (None, 0);
+        let (mut next, mut aborted, mut trouble) = (None, 0, None);
         for _ in 0..MOST_PAGES {
             let page = self.attempt(Once, || self.page(next.as_ref())).await;
-            let page = page.map_err(|fault| fault.during(Act::Read))?;
-            for Begun { key, id, .. } in page.begun.iter().filter(|begun| begun.at <= latest) {
+            let page = page.map_err(|fault| fault.within(Act::Read, LISTING))?;
+            let is_left = |begun: &&Begun| begun.at <= latest && self.is_nar(&begun.key);
+            for Begun { key, id, .. } in page.begun.iter().filter(is_left) {
                 let Ok(key) = Key::parse(key) else { continue };
                 let ended = self.attempt(Once, || async {
                     let ended = self.store.abort_multipart(&key, id).await;
@@ -54,15 +56,23 @@ impl Bucket {
                         ended => ended,
                     }
                 });
-                ended.await.map_err(|fault| fault.during(Act::Store))?;
-                aborted += 1;
+                match ended.await {
+                    Ok(()) => aborted += 1,
+                    Err(fault) => {
+                        trouble.get_or_insert(fault.within(Act::Store, ABORTING));
+                    }
+                }
             }
             next = page.next;
             if next.is_none() {
                 break;
             }
         }
-        Ok(aborted)
+        trouble.map_or(Ok(aborted), Err)
+    }
+
+    fn is_nar(&self, key: &str) -> bool {
+        key.strip_prefix(&*self.prefix).is_some_and(Packed::could_be_named)
     }
 
     /// A page of the list (API ListMultipartUploads), which the library does not ask for.
@@ -112,6 +122,10 @@ fn read(text: &str) -> Page {
 
 /// Pages of a thousand uploads each that are read at once; the rest is for the next day.
 const MOST_PAGES: usize = 10;
+
+const LISTING: &str = "listing what was begun takes the permission s3:ListBucketMultipartUploads";
+
+const ABORTING: &str = "aborting it takes the permission s3:AbortMultipartUpload";
 
 /// What is read of one, in bytes: each upload has less than two thousand.
 const LONGEST_PAGE: usize = 2 << 20;

@@ -100,12 +100,12 @@ async fn what_may_not_be_read_is_not_taken_for_missing() {
     let server = S3Server::start();
     let place = place(&server);
     server.when("*", "", S3Fault::error(403, "AccessDenied"));
-    let error = place.get("x", 10).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::Credentials);
-    assert!(error.to_string().contains("may not list the bucket"), "{error}");
-    let error = place.size("x").await.unwrap_err();
-    assert_eq!(error.kind(), Kind::Credentials);
-    assert!(error.to_string().contains("may not list the bucket"), "{error}");
+    for error in [place.get("x", 10).await.unwrap_err(), place.size("x").await.unwrap_err()] {
+        assert_eq!(error.kind(), Kind::Credentials);
+        assert!(error.to_string().contains("s3:GetObject and s3:ListBucket"), "{error}");
+    }
+    let error = put(&place).await.unwrap_err();
+    assert!(error.to_string().contains("s3:PutObject"), "{error}");
 }
 
 /// Some servers show what they were sent; what is shown of that is no secret.

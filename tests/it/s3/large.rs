@@ -1,11 +1,12 @@
-//! Files that are larger than a part: parts that are lost, credentials that end on the way, answers that never come,
-//! and what is left behind.
+//! Files that are larger than a part: parts that are lost, credentials that end on the way, and answers that never
+//! come.
 
-use crate::s3::{bucket, open, place};
+use crate::s3::{KEYS, bucket, open, place};
 use crate::support::dirs::Dir;
 use crate::support::fault_server::{Fault, FaultServer};
 use crate::support::party::noise;
-use crate::support::s3_server::{BUCKET, KEY_ID, S3Fault, S3Server, SECRET};
+use crate::support::s3_server::{KEY_ID, S3Fault, S3Server, SECRET};
+use countersign::config::{Bucket, Parts};
 use countersign::destination::{
     Body, Condition, ContentType, Place, PlaceError, PlaceErrorKind as Kind, Put,
 };
@@ -110,7 +111,7 @@ async fn a_storm_ends_the_upload_and_nothing_is_left() {
 async fn what_fails_for_good_is_aborted() {
     for (fault, kind) in [
         (S3Fault::error(403, "AccessDenied"), Kind::Credentials),
-        (S3Fault::error(404, "NoSuchUpload"), Kind::Refused(StatusCode::NOT_FOUND)),
+        (S3Fault::error(404, "NoSuchBucket"), Kind::Refused(StatusCode::NOT_FOUND)),
         (S3Fault::error(507, "XMinioStorageFull"), Kind::Full),
     ] {
         let stage = Stage::new();
@@ -126,15 +127,68 @@ async fn what_fails_for_good_is_aborted() {
     stage.check_nothing_left();
 }
 
-/// The parts are there, and the server does not put them together: its status said yes already.
+/// The server lost a part, or somebody ended the upload: told at a part, by the status at the end, or after a status that
+/// said yes already.
+#[tokio::test]
+async fn an_upload_that_is_gone_is_begun_anew_once() {
+    let lost = |status, code: &str| {
+        S3Fault::Answer(
+            status,
+            Vec::new(),
+            format!("<Error><Code>{code}</Code><Message>it is gone</Message></Error>"),
+        )
+    };
+    for (method, part, fault) in [
+        ("PUT", "partNumber=4", lost(404, "NoSuchUpload")),
+        ("POST", "uploadId=", lost(404, "NoSuchUpload")),
+        ("POST", "uploadId=", lost(400, "InvalidPart")),
+        ("POST", "uploadId=", lost(200, "InvalidPart")),
+    ] {
+        let stage = Stage::new();
+        stage.server.next(1, method, part, fault.clone());
+        assert_eq!(stage.put().await.unwrap(), Put::Stored, "{fault:?}");
+        stage.check_stored();
+        assert_eq!(stage.server.count("POST", "uploads"), 2, "{fault:?}");
+        // Again and again: it ends.
+        let stage = Stage::new();
+        stage.server.when(method, part, fault.clone());
+        let error = stage.put().await.unwrap_err();
+        assert!(error.to_string().contains("\"it is gone\""), "{error}");
+        assert_eq!(stage.server.count("POST", "uploads"), 2, "{fault:?}");
+        stage.check_nothing_left();
+    }
+}
+
+/// An error after a yes that says nothing of what is lost.
 #[tokio::test]
 async fn an_error_after_a_yes_is_an_error() {
     let stage = Stage::new();
-    let internal = "<Error><Code>InvalidPart</Code><Message>one is gone</Message></Error>";
+    let internal = "<Error><Code>AccessDenied</Code><Message>not you</Message></Error>";
     stage.server.when("POST", "uploadId=", S3Fault::Answer(200, Vec::new(), internal.to_owned()));
     let error = stage.put().await.unwrap_err();
-    assert!(error.to_string().contains("InvalidPart \"one is gone\""), "{error}");
+    assert!(error.to_string().contains("AccessDenied \"not you\""), "{error}");
+    assert_eq!(stage.server.count("POST", "uploads"), 1);
     stage.check_nothing_left();
+}
+
+/// As the URL has it: from how many bytes on, in which parts, and into which class.
+#[tokio::test]
+async fn parts_and_class_are_as_they_are_written() {
+    let server = S3Server::start();
+    let parts = Parts { from: 100, size: 5 << 20 };
+    let written = Bucket { parts, storage_class: Some("REDUCED_REDUNDANCY".into()), ..bucket(&server) };
+    let place = open(written, None, KEYS).unwrap();
+    let dir = Dir::new();
+    for (name, length, count) in [("nar/a", 99, 0), ("nar/b", 100, 1), ("nar/c", (5 << 20) + 1, 2)] {
+        let bytes = noise(7, length);
+        let body = Body::File { path: dir.write("packed", &bytes), length: length as u64 };
+        assert_eq!(place.put(name, body, ContentType::Nar, Condition::Always).await.unwrap(), Put::Stored);
+        assert!(server.object(name).unwrap() == bytes, "{name}");
+        assert_eq!(server.count("PUT", &format!("{name}?partNumber=")), count, "{name}");
+    }
+    let classed =
+        server.log().iter().filter(|r| r.header("x-amz-storage-class") == Some("REDUCED_REDUNDANCY")).count();
+    assert_eq!(classed, 3, "each object is put, or begun, with it");
 }
 
 #[tokio::test]
@@ -170,40 +224,4 @@ async fn credentials_that_end_on_the_way_are_renewed_for_the_part_that_met_it() 
     std::fs::remove_file(stage.server.bucket().join(NAME)).unwrap();
     stage.server.when("PUT", "", S3Fault::error(403, "ExpiredToken"));
     assert_eq!(stage.put().await.unwrap_err().kind(), Kind::Credentials);
-}
-
-#[tokio::test]
-async fn what_was_begun_long_ago_is_swept_up() {
-    let server = S3Server::start();
-    let place = place(&server);
-    let uploads = |age: i64, key: &str, id: &str| {
-        let at = jiff::Timestamp::from_second(countersign::clock::now().seconds() - age).unwrap();
-        format!("<Upload><Key>{key}</Key><UploadId>{id}</UploadId><Initiated>{at}</Initiated></Upload>")
-    };
-    let day = 24 * 3600;
-    let page = |rest: &str, uploads: &[String]| format!("<R>{rest}{}</R>", uploads.concat());
-    let first = page(
-        "<IsTruncated>true</IsTruncated><NextKeyMarker>nar/b</NextKeyMarker><NextUploadIdMarker>2</NextUploadIdMarker>",
-        &[uploads(day + 60, "nar/a", "1"), uploads(day - 60, "nar/b", "2")],
-    );
-    let second = page("", &[uploads(9 * day, "nar/c", "3"), uploads(9 * day, "nar/d", "4")]);
-    server.when("GET", "uploads=", S3Fault::Answer(200, Vec::new(), first));
-    server.when("GET", "key-marker=nar%2Fb", S3Fault::Answer(200, Vec::new(), second));
-    server.when("DELETE", "", S3Fault::Answer(204, Vec::new(), String::new()));
-    // One has ended meanwhile.
-    server.when("DELETE", "uploadId=3", S3Fault::error(404, "NoSuchUpload"));
-    let swept = place.sweep(Duration::from_secs(24 * 3600)).await.unwrap();
-    let asked: Vec<_> = server.log().iter().filter(|r| r.method == "DELETE").map(|r| r.uri.clone()).collect();
-    let expected = [("nar/a", 1), ("nar/c", 3), ("nar/d", 4)];
-    assert_eq!(asked, expected.map(|(key, id)| format!("{BUCKET}/{key}?uploadId={id}")));
-    assert_eq!(swept, 3);
-    assert!(server.log()[0].uri.contains("prefix=nar%2F"), "{}", server.log()[0].uri);
-}
-
-/// `s3s-fs` does not list uploads; that it says so, and nothing of the signature, shows that this one is right.
-#[tokio::test]
-async fn a_server_that_lists_no_uploads_says_so() {
-    let server = S3Server::start();
-    let error = place(&server).sweep(Duration::ZERO).await.unwrap_err();
-    assert_eq!(error.kind(), Kind::Refused(StatusCode::NOT_IMPLEMENTED), "{error}");
 }

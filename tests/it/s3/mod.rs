@@ -6,6 +6,7 @@ mod large;
 mod moto;
 mod real;
 mod storing;
+mod sweeping;
 mod uploader;
 
 use crate::support::dirs::Dir;

@@ -1,6 +1,7 @@
 //! The same against moto: what is published, large files, the list of uploads, and real Nix.
 
 use crate::s3::real::{fill_place, some_paths};
+use crate::s3::sweeping::name as nar;
 use crate::s3::{KEYS, open};
 use crate::support::dirs::Dir;
 use crate::support::moto::Moto;
@@ -49,16 +50,18 @@ async fn a_large_file_is_put_together_and_what_was_begun_is_found_by_its_age() {
     let reply = moto.ask("GET", &format!("a/b/{name}"), "");
     assert!(reply.body == bytes, "other bytes were stored");
     assert_eq!(reply.header("content-type"), Some("application/x-nix-nar"));
-    for begun in ["a/b/nar/begun.nar", "a/b/nar/too.nar", "nar/of-others.nar"] {
+    for begun in
+        [format!("a/b/{}", nar(1)), format!("a/b/{}", nar(2)), nar(3), "a/b/nar/of-others.nar".to_owned()]
+    {
         moto.ask("POST", &format!("{begun}?uploads="), "");
     }
     let listed = || moto.ask("GET", "?uploads=", "").text().matches("<Upload>").count();
-    assert_eq!(listed(), 3);
+    assert_eq!(listed(), 4);
     // It says of all of them that they were begun in November 2010.
     let years = |count: u64| Duration::from_secs(count * 365 * 24 * 3600);
     assert_eq!(place.sweep(years(50)).await.unwrap(), 0, "they are younger");
     assert_eq!(place.sweep(years(1)).await.unwrap(), 2);
-    assert_eq!(listed(), 1, "what is not below the prefix is not ours");
+    assert_eq!(listed(), 2, "what is not below the prefix, or has another name, is not ours");
 }
 
 /// A bucket that everybody may read: Debian's Nix sends no credentials.

@@ -16,6 +16,7 @@ pub mod party;
 pub mod proxy;
 pub mod recorder;
 pub mod s3_server;
+pub mod s3_uploads;
 pub mod scene;
 pub mod service;
 pub mod slow_door;

@@ -1,7 +1,8 @@
 //! An S3 server in the test's process: `s3s-fs`, which checks signatures, with a door before it that records what
-//! comes in and misbehaves as it is told.
+//! comes in, misbehaves as it is told, and adds the list of uploads that were begun.
 
 use crate::support::dirs::Dir;
+use crate::support::s3_uploads::Begun;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -81,6 +82,8 @@ pub struct S3Server {
 struct Shared {
     rules: Mutex<Vec<Rule>>,
     log: Mutex<Vec<S3Request>>,
+    begun: Begun,
+    root: PathBuf,
 }
 
 struct Rule {
@@ -116,7 +119,7 @@ impl S3Server {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
-        let shared = Arc::<Shared>::default();
+        let shared = Arc::new(Shared { root: dir.path().to_owned(), ..Shared::default() });
         runtime.spawn(accept(listener, service, Arc::clone(&shared)));
         Self { address, shared, dir, runtime: Some(runtime) }
     }
@@ -151,6 +154,11 @@ impl S3Server {
         let names = std::fs::read_dir(self.dir.path()).unwrap();
         let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         names.filter(|name| name.starts_with(".upload")).collect()
+    }
+
+    /// What is left of multipart uploads is taken for so much older.
+    pub fn age_orphans(&self, by: Duration) {
+        self.shared.begun.age(i64::try_from(by.as_secs()).unwrap());
     }
 
     /// From now on, does this with every request of a method (`"*"`: any) whose path or query contains `part`. Of
@@ -224,7 +232,7 @@ async fn accept(listener: std::net::TcpListener, service: S3Service, shared: Arc
 async fn serve(
     request: Request<Incoming>,
     service: &S3Service,
-    shared: &Shared,
+    shared: &Arc<Shared>,
 ) -> std::io::Result<Response<s3s::Body>> {
     let headers = request.headers().iter();
     let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
@@ -252,7 +260,7 @@ async fn serve(
             return Err(std::io::Error::other("told to hang up"));
         }
         Some(S3Fault::LoseAnswer) => {
-            let answer = call(service, request).await?;
+            let answer = call(service, request, shared).await?;
             drop(answer.into_body().collect().await);
             return Err(std::io::Error::other("told to hang up"));
         }
@@ -265,10 +273,38 @@ async fn serve(
         }
         Some(S3Fault::NoConditions(..)) | None => {}
     }
-    call(service, request).await
+    call(service, request, shared).await
 }
 
-async fn call(service: &S3Service, request: Request<Incoming>) -> std::io::Result<Response<s3s::Body>> {
-    let answered = hyper::service::Service::call(service, request).await;
-    answered.map_err(|error| std::io::Error::other(format!("{error:?}")))
+/// Does as it should, to its end also where the client has gone meanwhile.
+async fn call(
+    service: &S3Service,
+    request: Request<Incoming>,
+    shared: &Arc<Shared>,
+) -> std::io::Result<Response<s3s::Body>> {
+    let (service, shared) = (service.clone(), Arc::clone(shared));
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let query = uri.query().unwrap_or_default();
+    let names = |name: &str| query.split('&').any(|pair| pair.split('=').next() == Some(name));
+    let (is_list, is_begun) =
+        (method == Method::GET && names("uploads"), method == Method::POST && names("uploads"));
+    let calling = tokio::spawn(async move {
+        let answered = hyper::service::Service::call(&service, request).await;
+        let answer = answered.map_err(|error| std::io::Error::other(format!("{error:?}")))?;
+        // Only where nothing was wrong with its signature.
+        if is_list && answer.status() == StatusCode::NOT_IMPLEMENTED {
+            let text = shared.begun.list(&shared.root, uri.query().unwrap_or_default());
+            return Ok(Response::new(s3s::Body::from(text)));
+        }
+        if !is_begun {
+            return Ok(answer);
+        }
+        let (mut parts, body) = answer.into_parts();
+        let text = body.collect().await.map_err(std::io::Error::other)?.to_bytes();
+        let key = uri.path().trim_start_matches('/').split_once('/').map_or("", |(_, key)| key);
+        shared.begun.note(key, &String::from_utf8_lossy(&text));
+        parts.headers.remove(http::header::TRANSFER_ENCODING);
+        Ok(Response::from_parts(parts, s3s::Body::from(text)))
+    });
+    calling.await.map_err(std::io::Error::other)?
 }
