@@ -120,8 +120,8 @@ fn read(text: &str) -> Page {
     }
 }
 
-/// Pages of a thousand uploads each that are read at once; the rest is for the next day.
-const MOST_PAGES: usize = 10;
+/// Pages that are read at once, of a thousand uploads at most and often fewer; the rest is for the next day.
+const MOST_PAGES: usize = 100;
 
 const LISTING: &str = "listing what was begun takes the permission s3:ListBucketMultipartUploads";
 

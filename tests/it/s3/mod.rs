@@ -1,5 +1,6 @@
 //! `s3://` destinations: what is sent, what each answer means, credentials, large files, and the whole uploader.
 
+mod crashes;
 mod credentials;
 mod faults;
 mod large;

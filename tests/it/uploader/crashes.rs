@@ -22,11 +22,12 @@ const DIRECTORY: &str = "[destinations.acme]\nurl = \"file://DIR/cache\"\npackag
 fn killed_at_two_hundred_points_nothing_is_lost() {
     let uploads = Uploads::with(NixDaemon::start("2.34"), Dir::new(), "", DIRECTORY);
     let cache = uploads.dir.join("cache");
-    kill_again_and_again(&uploads, &cache, 200);
+    kill_again_and_again(&uploads, &cache, 200, &[]);
 }
 
-/// Uploads until it was killed at so many points; `cache` is where the destination's objects lie.
-pub(crate) fn kill_again_and_again(uploads: &Uploads, cache: &Path, most: usize) {
+/// Uploads until it was killed at so many points; `cache` is where the destination's objects lie. It passes `further`
+/// points beside those of every destination.
+pub(crate) fn kill_again_and_again(uploads: &Uploads, cache: &Path, most: usize, further: &[&str]) {
     let built = uploads.daemon.build(&chain(50, 2000));
     let log = uploads.dir.join("crashes");
     let stop = AtomicBool::new(false);
@@ -75,7 +76,10 @@ pub(crate) fn kill_again_and_again(uploads: &Uploads, cache: &Path, most: usize)
         "step made",
         "step noted",
     ];
-    assert!(all.iter().all(|name| names.contains(*name)), "spread over every transition: {names:?}");
+    assert!(
+        all.iter().chain(further).all(|name| names.contains(*name)),
+        "spread over every transition: {names:?}"
+    );
 }
 
 struct StopOnDrop<'a>(&'a AtomicBool);
@@ -104,8 +108,8 @@ pub(crate) fn ask(uploads: &Uploads, paths: &[StorePath]) -> Queue {
     queue
 }
 
-/// Runs the uploader until it kills itself at its point, or has nothing left to do.
-fn run_until_crash(uploads: &Uploads, queue: &Queue, log: &Path, after: u32) {
+/// Runs the uploader until it kills itself at its point, or has nothing left to do; whether it was killed.
+pub(crate) fn run_until_crash(uploads: &Uploads, queue: &Queue, log: &Path, after: u32) -> bool {
     let (after, log) = (after.to_string(), log.to_str().unwrap().to_owned());
     let mut uploader = uploads
         .start_with(&[("COUNTERSIGN_CRASH_AFTER", after.as_str()), ("COUNTERSIGN_CRASH_LOG", log.as_str())]);
@@ -113,22 +117,22 @@ fn run_until_crash(uploads: &Uploads, queue: &Queue, log: &Path, after: u32) {
         if let Some(status) = uploader.try_wait() {
             use std::os::unix::process::ExitStatusExt;
             assert_eq!(status.signal(), Some(9), "{status}\n{}", uploads.log());
-            return;
+            return true;
         }
         if queue.rows(true).unwrap().is_empty() {
-            return;
+            return false;
         }
         std::thread::sleep(Duration::from_millis(2));
     }
 }
 
 /// The distinct points at which it was killed.
-fn points(log: &Path) -> BTreeSet<String> {
+pub(crate) fn points(log: &Path) -> BTreeSet<String> {
     std::fs::read_to_string(log).unwrap_or_default().lines().map(str::to_owned).collect()
 }
 
 /// Whatever narinfo is there: its NAR is there in full length, and so are the narinfos that it refers to.
-fn check_readable(cache: &Path) {
+pub(crate) fn check_readable(cache: &Path) {
     let Ok(entries) = std::fs::read_dir(cache) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name().into_string().unwrap();
@@ -174,10 +178,11 @@ fn objects(cache: &Path, row: &Row) -> Vec<String> {
     }
 }
 
-fn check_complete(cache: &Path, paths: &[StorePath]) {
+pub(crate) fn check_complete(cache: &Path, paths: &[StorePath]) {
     for path in paths {
         let text = std::fs::read_to_string(cache.join(format!("{}.narinfo", path.hash_part()))).unwrap();
         assert!(text.contains("Sig: acme-1:"), "{text}");
+        assert_eq!(text.matches("Sig: ").count(), 1, "nothing is signed twice: {text}");
     }
     let left: Vec<_> = walk(cache).into_iter().filter(|name| name.contains(".tmp.")).collect();
     assert_eq!(left, [""; 0], "leftovers of the killed are removed");
