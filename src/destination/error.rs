@@ -90,7 +90,7 @@ impl PlaceError {
             }
             cause = error.source();
         }
-        Self::new(kind, act, Chain(error).to_string())
+        Self::new(kind, act, told(error))
     }
 
     /// Says where it happened: at which destination, and to which name.
@@ -109,6 +109,34 @@ impl PlaceError {
     pub fn place(&self) -> &str {
         &self.0.place
     }
+}
+
+/// An error on the way in words, and what to do where they do not say it.
+pub(super) fn told(error: &(dyn std::error::Error + 'static)) -> String {
+    let text = Chain(error).to_string();
+    match is_untrusted(error) {
+        true => format!(
+            "{text}: nobody whom this machine trusts signed the server's certificate; name a file with the one who did \
+             in NIX_SSL_CERT_FILE"
+        ),
+        false => text,
+    }
+}
+
+fn is_untrusted(error: &(dyn std::error::Error + 'static)) -> bool {
+    use rustls::{CertificateError, Error};
+    // The second where somebody of the same name is trusted.
+    let untrusted = [CertificateError::UnknownIssuer, CertificateError::BadSignature];
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if matches!(error.downcast_ref(), Some(Error::InvalidCertificate(why)) if untrusted.contains(why)) {
+            return true;
+        }
+        // What an error of the system holds is not among its sources.
+        let held = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        cause = held.map(|held| held as _).or_else(|| error.source());
+    }
+    false
 }
 
 impl std::error::Error for PlaceError {}

@@ -140,3 +140,76 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// When it is looked for again where it could not be.
 const HOUR: Duration = Duration::from_secs(3600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Bucket, Compression, Publish};
+    use crate::trust::SignerSet;
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpListener;
+    use url::Url;
+
+    /// A server with an empty bucket that answers a list of uploads with this status; what it was asked.
+    fn server() -> (Url, Arc<Mutex<(u16, Vec<String>)>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
+        let shared = Arc::new(Mutex::new((200, Vec::new())));
+        let seen = Arc::clone(&shared);
+        std::thread::spawn(move || {
+            while let Ok((mut stream, _)) = listener.accept() {
+                let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+                let head: Vec<String> =
+                    lines.map(Result::unwrap_or_default).take_while(|line| !line.is_empty()).collect();
+                let asked = head.first().cloned().unwrap_or_default();
+                let mut seen = seen.lock().unwrap();
+                let (status, text) = match asked.contains("uploads=") {
+                    true => (seen.0, "<ListMultipartUploadsResult></ListMultipartUploadsResult>"),
+                    false => (200, "StoreDir: /nix/store\n"),
+                };
+                seen.1.push(asked);
+                let length = text.len();
+                write!(
+                    stream,
+                    "HTTP/1.1 {status} X\r\nETag: \"x\"\r\nLast-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n\
+                     Content-Length: {length}\r\nConnection: close\r\n\r\n{text}"
+                )
+                .unwrap();
+            }
+        });
+        (url, shared)
+    }
+
+    #[test]
+    fn what_was_left_unfinished_is_looked_for_daily_and_hourly_where_it_could_not_be() {
+        let (endpoint, server) = server();
+        let bucket = Bucket { endpoint: Some(endpoint), is_unsigned: true, ..Bucket::named("acme") };
+        let destination = Destination {
+            name: "acme".into(),
+            target: Target::S3(Box::new(bucket)),
+            packages: Vec::new(),
+            compression: Compression::None,
+            publish: Publish::Nars,
+            skip_vouched_by: SignerSet::EMPTY,
+            credentials_file: None,
+        };
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let lane = Lane::new(destination, Names::of_system());
+        let mut now = Timestamp::from_seconds(1_800_000_000);
+        let mut sweeps_after = |pause: Duration, status| {
+            now = after(now, pause);
+            server.lock().unwrap().0 = status;
+            lane.sweep(now, &StoreDir::default(), runtime.handle());
+            server.lock().unwrap().1.iter().filter(|asked| asked.contains("uploads=")).count()
+        };
+        let second = Duration::from_secs(1);
+        assert_eq!(sweeps_after(Duration::ZERO, 200), 1, "at the start");
+        assert_eq!(sweeps_after(second, 200), 1);
+        assert_eq!(sweeps_after(DAY - second - second, 200), 1);
+        assert_eq!(sweeps_after(second, 501), 2, "a day later");
+        assert_eq!(sweeps_after(HOUR - second, 501), 2);
+        assert_eq!(sweeps_after(second, 200), 3, "an hour after it could not be");
+        assert_eq!(sweeps_after(HOUR, 200), 3);
+        assert_eq!(sweeps_after(DAY - HOUR, 200), 4);
+    }
+}

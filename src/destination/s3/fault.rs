@@ -4,7 +4,7 @@
 //! repeat there what they were sent, the session's token among it.
 
 use crate::clock;
-use crate::destination::error::Act;
+use crate::destination::error::{Act, told};
 use crate::destination::reply::{LONGEST_PAUSE, plain};
 use crate::destination::s3::xml::element;
 use crate::destination::{PlaceError, PlaceErrorKind};
@@ -46,7 +46,7 @@ impl Fault {
     /// No whole answer came.
     pub(super) fn transport(error: &(dyn std::error::Error + 'static)) -> Self {
         let located = PlaceError::transport(Act::Store, error);
-        Self::new(located.kind(), Chain(error).to_string())
+        Self::new(located.kind(), told(error))
     }
 
     /// What the library makes of an answer, or of one of our own faults within it.

@@ -21,20 +21,20 @@ async fn puts(server: &S3Server, variables: Variables<'_>) {
 }
 
 /// What a container or an instance is told; it ends in so many seconds.
-fn document(seconds: i64) -> String {
-    document_of(KEY_ID, SECRET, seconds)
+pub(super) fn document(seconds: i64) -> String {
+    document_of(KEY_ID, SECRET, "tok", seconds)
 }
 
-fn document_of(id: &str, key: &str, seconds: i64) -> String {
+pub(super) fn document_of(id: &str, key: &str, token: &str, seconds: i64) -> String {
     let end = time(seconds);
     format!(
         "{{\"Code\":\"Success\",\"AccessKeyId\":\"{id}\",\"SecretAccessKey\":\"{key}\",\
-         \"Token\":\"tok\",\"Expiration\":\"{end}\"}}"
+         \"Token\":\"{token}\",\"Expiration\":\"{end}\"}}"
     )
 }
 
 /// So many seconds from now.
-fn time(seconds: i64) -> String {
+pub(super) fn time(seconds: i64) -> String {
     jiff::Timestamp::from_second(countersign::clock::now().seconds() + seconds).unwrap().to_string()
 }
 
@@ -173,11 +173,19 @@ fn secrets_are_asked_from_nobody_over_plain_http_but_the_machine_itself() {
 }
 
 /// An instance's metadata service that gives out keys which end in so many seconds.
-fn instance(seconds: i64) -> FaultServer {
+pub(super) fn instance(seconds: i64) -> FaultServer {
+    instance_with("tok", seconds)
+}
+
+/// The same, of a session with this token.
+pub(super) fn instance_with(token: &str, seconds: i64) -> FaultServer {
     let giver = FaultServer::start();
     giver.when("PUT", "latest/api/token", Fault::Status(200, vec![], "imds-token"));
     giver.store("latest/meta-data/iam/security-credentials/", b"builder-role\n");
-    giver.store("latest/meta-data/iam/security-credentials/builder-role", document(seconds).as_bytes());
+    giver.store(
+        "latest/meta-data/iam/security-credentials/builder-role",
+        document_of(KEY_ID, SECRET, token, seconds).as_bytes(),
+    );
     giver
 }
 

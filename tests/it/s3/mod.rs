@@ -6,7 +6,9 @@ mod faults;
 mod large;
 mod moto;
 mod real;
+mod renewal;
 mod storing;
+mod storms;
 mod sweeping;
 mod uploader;
 

@@ -2,12 +2,15 @@
 
 use crate::s3::real::{fill_place, some_paths};
 use crate::s3::sweeping::name as nar;
-use crate::s3::{KEYS, open};
+use crate::s3::{KEYS, open, secret, section};
 use crate::support::dirs::Dir;
 use crate::support::moto::Moto;
 use crate::support::nix::{Closure, Machine};
+use crate::support::nix_daemon::{NixDaemon, full};
 use crate::support::party::noise;
+use crate::support::s3_server::{KEY_ID, SECRET};
 use crate::support::service::Served;
+use crate::support::uploads::{Uploads, chain};
 use countersign::config::Bucket;
 use countersign::destination::{Body, Condition, ContentType, Place, Put};
 use std::time::Duration;
@@ -94,4 +97,35 @@ fn nix_installs_from_a_bucket_that_we_filled() {
             assert!(client.has(path), "{url} {path}");
         }
     }
+}
+
+/// The whole uploader, every NAR in parts; what was begun there long ago and is named as ours goes, the rest stays.
+#[test]
+fn the_uploader_fills_a_bucket_and_sweeps_it() {
+    let (moto, dir) = (Moto::start(), Dir::new());
+    secret(&dir, "s3", &section("default", KEY_ID, SECRET));
+    let destination = format!(
+        "[destinations.acme]\nurl = \"s3://{}/a?region=us-east-1&endpoint={}&multipart-threshold=1\"\n\
+         packages = [\"*\"]\ncredentials-file = \"DIR/s3\"\n",
+        Moto::BUCKET,
+        moto.endpoint()
+    );
+    let uploads = Uploads::with(NixDaemon::start("2.34"), dir, "", &destination);
+    let built = uploads.daemon.build(&chain(4, 200));
+    for begun in [format!("a/{}", nar(1)), nar(2), "backups/x.tar".to_owned()] {
+        moto.ask("POST", &format!("{begun}?uploads="), "");
+    }
+    let _uploader = uploads.start();
+    uploads.ok(&["push", &full(&built[3])]);
+    uploads.wait();
+    for path in &built {
+        let info = moto.ask("GET", &format!("a/{}.narinfo", path.hash_part()), "").text();
+        assert_eq!(info.matches("Sig: acme-1:").count(), 1, "{info}");
+        let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)).unwrap().to_owned();
+        let nar = moto.ask("GET", &format!("a/{}", field("URL: ")), "");
+        assert_eq!(nar.body.len().to_string(), field("FileSize: "));
+    }
+    let listed = moto.ask("GET", "?uploads=", "").text();
+    assert_eq!(listed.matches("<Upload>").count(), 2, "{listed}");
+    assert!(listed.contains("backups/x.tar") && listed.contains(&format!("<Key>{}", nar(2))), "{listed}");
 }

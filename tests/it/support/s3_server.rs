@@ -3,6 +3,7 @@
 
 use crate::support::dirs::Dir;
 use crate::support::s3_uploads::Begun;
+use crate::support::tls_cache::Identity;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -17,6 +18,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tokio_rustls::TlsAcceptor;
 
 /// The keys that the server knows, and its bucket.
 pub const KEY_ID: &str = "AKIDTEST";
@@ -36,6 +38,8 @@ pub enum S3Fault {
     Wait(Duration),
     /// Answers a request with a condition with this error, others as it should.
     NoConditions(u16, &'static str),
+    /// Answers a request that was signed in this session with 403 ExpiredToken, others as it should.
+    Expired(&'static str),
 }
 
 impl S3Fault {
@@ -75,6 +79,7 @@ pub struct S3Server {
     address: SocketAddr,
     shared: Arc<Shared>,
     dir: Dir,
+    tls: Option<Identity>,
     runtime: Option<Runtime>,
 }
 
@@ -96,15 +101,20 @@ struct Rule {
 impl S3Server {
     /// A server that takes requests with the right signature alone.
     pub fn start() -> Self {
-        Self::with(true)
+        Self::with(true, None)
+    }
+
+    /// The same behind TLS, with a certificate for `localhost` that nobody trusts unasked.
+    pub fn start_tls() -> Self {
+        Self::with(true, Some(Identity::new()))
     }
 
     /// A server that takes anything.
     pub fn open() -> Self {
-        Self::with(false)
+        Self::with(false, None)
     }
 
-    fn with(is_signed: bool) -> Self {
+    fn with(is_signed: bool, tls: Option<Identity>) -> Self {
         let dir = Dir::new();
         std::fs::create_dir(dir.join(BUCKET)).unwrap();
         let service = {
@@ -120,12 +130,21 @@ impl S3Server {
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared { root: dir.path().to_owned(), ..Shared::default() });
-        runtime.spawn(accept(listener, service, Arc::clone(&shared)));
-        Self { address, shared, dir, runtime: Some(runtime) }
+        let acceptor = tls.as_ref().map(Identity::acceptor);
+        runtime.spawn(accept(listener, service, Arc::clone(&shared), acceptor));
+        Self { address, shared, dir, tls, runtime: Some(runtime) }
     }
 
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        match self.tls {
+            None => format!("http://{}", self.address),
+            Some(_) => format!("https://localhost:{}", self.address.port()),
+        }
+    }
+
+    /// The certificate that its clients must trust, where it is behind TLS.
+    pub fn ca_file(&self) -> PathBuf {
+        self.tls.as_ref().unwrap().ca_file()
     }
 
     /// The URL of the bucket, as a configuration has it.
@@ -213,7 +232,12 @@ impl Shared {
     }
 }
 
-async fn accept(listener: std::net::TcpListener, service: S3Service, shared: Arc<Shared>) {
+async fn accept(
+    listener: std::net::TcpListener,
+    service: S3Service,
+    shared: Arc<Shared>,
+    tls: Option<TlsAcceptor>,
+) {
     let listener = TcpListener::from_std(listener).unwrap();
     loop {
         let (socket, _) = listener.accept().await.unwrap();
@@ -223,8 +247,16 @@ async fn accept(listener: std::net::TcpListener, service: S3Service, shared: Arc
             let (service, shared) = (service.clone(), Arc::clone(&shared));
             async move { serve(request, &service, &shared).await }
         });
+        let tls = tls.clone();
         tokio::spawn(async move {
-            drop(Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(socket), door).await);
+            let builder = Builder::new(TokioExecutor::new());
+            match tls {
+                None => drop(builder.serve_connection(TokioIo::new(socket), door).await),
+                Some(tls) => {
+                    let Ok(socket) = tls.accept(socket).await else { return };
+                    drop(builder.serve_connection(TokioIo::new(socket), door).await);
+                }
+            }
         });
     }
 }
@@ -271,7 +303,11 @@ async fn serve(
             drop(request.into_body().collect().await.map_err(std::io::Error::other)?);
             return Ok(answer(status, Vec::new(), document(code)));
         }
-        Some(S3Fault::NoConditions(..)) | None => {}
+        Some(S3Fault::Expired(token)) if seen.header("x-amz-security-token") == Some(token) => {
+            drop(request.into_body().collect().await.map_err(std::io::Error::other)?);
+            return Ok(answer(403, Vec::new(), document("ExpiredToken")));
+        }
+        Some(S3Fault::NoConditions(..) | S3Fault::Expired(_)) | None => {}
     }
     call(service, request, shared).await
 }

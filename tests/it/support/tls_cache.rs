@@ -22,11 +22,17 @@ pub struct TlsCache {
     _runtime: Runtime,
     port: u16,
     versions: Arc<Mutex<Vec<Version>>>,
+    identity: Identity,
+}
+
+/// A certificate for `localhost`, signed by itself, and its key.
+pub struct Identity {
+    config: Arc<ServerConfig>,
     dir: Dir,
 }
 
-impl TlsCache {
-    pub fn serve(files: HashMap<String, Vec<u8>>) -> Self {
+impl Identity {
+    pub fn new() -> Self {
         let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
         let dir = Dir::new();
         dir.write("ca.pem", signed.cert.pem());
@@ -39,13 +45,29 @@ impl TlsCache {
             .with_single_cert(vec![signed.cert.der().clone()], key)
             .unwrap();
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Self { config: Arc::new(config), dir }
+    }
+
+    pub fn acceptor(&self) -> TlsAcceptor {
+        TlsAcceptor::from(Arc::clone(&self.config))
+    }
+
+    /// The certificate that a client must trust.
+    pub fn ca_file(&self) -> PathBuf {
+        self.dir.join("ca.pem")
+    }
+}
+
+impl TlsCache {
+    pub fn serve(files: HashMap<String, Vec<u8>>) -> Self {
+        let identity = Identity::new();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
         let port = listener.local_addr().unwrap().port();
         let versions = Arc::new(Mutex::new(Vec::new()));
         let (files, seen) = (Arc::new(files), Arc::clone(&versions));
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let acceptor = identity.acceptor();
         runtime.spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (acceptor, files, seen) = (acceptor.clone(), Arc::clone(&files), Arc::clone(&seen));
@@ -66,7 +88,7 @@ impl TlsCache {
                 });
             }
         });
-        Self { _runtime: runtime, port, versions, dir }
+        Self { _runtime: runtime, port, versions, identity }
     }
 
     pub fn url(&self) -> String {
@@ -74,7 +96,7 @@ impl TlsCache {
     }
 
     pub fn ca_file(&self) -> PathBuf {
-        self.dir.join("ca.pem")
+        self.identity.ca_file()
     }
 
     /// The versions of HTTP that were spoken.
