@@ -135,25 +135,30 @@ push_upload() { timeout 300 "${nix_env[@]}" "$COUNTERSIGN" --config "$1/config.t
 
 # The most memory that the uploader had while it pushed the chain.
 upload_memory() {
-  local i dir=$uploads/ours name value most pusher
+  local i dir=$uploads/ours
   : >"$work/memory"
   for ((i = 1; i <= (rounds + 1) / 2; i++)); do
     prepare_upload "$dir"
-    "${nix_env[@]}" "$COUNTERSIGN" --config "$dir/config.toml" push "${upload_paths[@]}" >"$dir/log" 2>&1 &
-    pusher=$!
-    pids[$pusher]=1
-    most=0
-    # The kernel keeps the peak; what it said last counts.
-    while [[ -e /proc/$pusher/status ]]; do
-      while read -r name value _; do [[ $name != VmHWM: ]] || most=$value; done </proc/$pusher/status
-      sleep 0.01
-    done 2>/dev/null
-    wait $pusher || { cat "$dir/log" >&2; die "the upload failed"; }
-    unset "pids[$pusher]"
-    calculate "%.0f\n" "$most / 1024" >>"$work/memory"
+    push_peak "$dir" >>"$work/memory"
     finish_upload "$dir"
   done
   single memory "push, the same chain, peak memory (MiB)" "<= 200"
+}
+
+# Pushes, and prints the most memory that it took, in MiB.
+push_peak() { # DIR
+  local name value most=0 pusher
+  "${nix_env[@]}" "$COUNTERSIGN" --config "$1/config.toml" push "${upload_paths[@]}" >"$1/log" 2>&1 &
+  pusher=$!
+  pids[$pusher]=1
+  # The kernel keeps the peak; what it said last counts.
+  while [[ -e /proc/$pusher/status ]]; do
+    while read -r name value _; do [[ $name != VmHWM: ]] || most=$value; done </proc/$pusher/status
+    sleep 0.01
+  done 2>/dev/null
+  wait $pusher || { cat "$1/log" >&2; die "the upload failed"; }
+  unset "pids[$pusher]"
+  calculate "%.0f\n" "$most / 1024"
 }
 
 # A queue of 10,000 entries, listed by a new process each time.
