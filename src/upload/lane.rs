@@ -150,8 +150,11 @@ mod tests {
     use std::net::TcpListener;
     use url::Url;
 
-    /// A server with an empty bucket that answers a list of uploads with this status; what it was asked.
-    fn server() -> (Url, Arc<Mutex<(u16, Vec<String>)>>) {
+    /// With which status a server answers a list of uploads, and what it was asked.
+    type Shared = Arc<Mutex<(u16, Vec<String>)>>;
+
+    /// A server with an empty bucket.
+    fn server() -> (Url, Shared) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = Url::parse(&format!("http://{}/", listener.local_addr().unwrap())).unwrap();
         let shared = Arc::new(Mutex::new((200, Vec::new())));

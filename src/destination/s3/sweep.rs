@@ -59,7 +59,7 @@ impl Bucket {
                 match ended.await {
                     Ok(()) => aborted += 1,
                     Err(fault) => {
-                        trouble.get_or_insert(fault.within(Act::Store, ABORTING));
+                        trouble.get_or_insert_with(|| fault.within(Act::Store, ABORTING));
                     }
                 }
             }
