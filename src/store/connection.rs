@@ -148,15 +148,37 @@ impl Store {
     /// Every path that is valid, in the store's order.
     ///
     /// # Errors
-    /// [`StoreError`] if the daemon does not answer, or names something that is no path of its store.
+    /// As [`Self::for_each_valid_path`].
     pub fn all_valid_paths(&mut self) -> Result<Vec<StorePath>, StoreError> {
+        let mut paths = Vec::new();
+        self.for_each_valid_path(|path| paths.push(path))?;
+        Ok(paths)
+    }
+
+    /// Shows every path that is valid, in the store's order, while the answer comes: nothing of it is held here, and
+    /// nothing else can be asked over this connection meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the daemon does not answer, or names something that is no path of its store. What was shown
+    /// before that was shown.
+    pub fn for_each_valid_path(&mut self, mut visit: impl FnMut(StorePath)) -> Result<(), StoreError> {
         let doing = || "ask for all valid paths".to_owned();
         let request = Request::default().number(QUERY_ALL_VALID_PATHS);
-        let raw = self.exchange(doing, &request, |wire| wire.texts(PATHS_MAX, PATH_MAX))?;
-        raw.iter()
-            .map(|text| parse(&self.dir, text))
-            .collect::<Result<_, String>>()
-            .map_err(|what| StoreError::Record { doing: doing(), what })
+        let dir = self.dir.clone();
+        let wrong = self.exchange(doing, &request, |wire| {
+            wire.allow(PATHS_ANSWER_MAX);
+            let mut wrong = None;
+            // To its end, also behind what is wrong: the connection stays good for the next question.
+            for _ in 0..wire.count(PATHS_MAX)? {
+                match parse(&dir, &wire.text(PATH_MAX)?) {
+                    Ok(path) if wrong.is_none() => visit(path),
+                    Ok(_) => {}
+                    Err(what) => wrong = wrong.or(Some(what)),
+                }
+            }
+            Ok(wrong)
+        })?;
+        wrong.map_or(Ok(()), |what| Err(StoreError::Record { doing: doing(), what }))
     }
 
     /// Keeps a path from being collected for as long as this connection lives. The path need not be valid.
@@ -261,8 +283,11 @@ const QUERY_DERIVATION_OUTPUTS: u64 = 41;
 /// Derivations of one output. A guess: for contents that are fixed in advance there may be hundreds.
 const DERIVERS_MAX: usize = 100_000;
 
-/// Paths of one store. A guess: large ones have 200,000, and what one answer may have in bytes ends it before that.
+/// Paths of one store. A guess: large ones have 200,000.
 const PATHS_MAX: usize = 1_000_000;
+
+/// Bytes of the answer that lists them: so many, at some 80 bytes each, and long names besides.
+const PATHS_ANSWER_MAX: u64 = 256 << 20;
 
 /// Outputs of one derivation. A guess: real ones have up to a dozen.
 const OUTPUTS_MAX: usize = 10_000;

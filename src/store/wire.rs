@@ -45,6 +45,11 @@ impl Wire {
         Ok(())
     }
 
+    /// Lets the answer of this exchange have so many bytes from here on, for one that may be longer than most.
+    pub(super) fn allow(&mut self, bytes: u64) {
+        self.left = bytes;
+    }
+
     /// The exchange is over: nothing may have come that was not asked for.
     pub(super) fn settle(&self) -> Result<(), Fault> {
         if self.start == self.end {
