@@ -4,7 +4,7 @@ use crate::cli::{Exit, fail};
 use crate::clock;
 use crate::config::Config;
 use crate::format::StorePath;
-use crate::queue::{Event, Queue, QueueError, Row, State, Terms, Trouble};
+use crate::queue::{Event, Origin, Queue, QueueError, Row, State, Terms, Trouble};
 use crate::spool::layout;
 use crate::trust::Timestamp;
 use crate::upload::{Lock, LockError};
@@ -293,7 +293,13 @@ fn table(rows: &[Row], troubles: &[Trouble], now: Timestamp) -> String {
     line(format_args!("{:7}  {:>6}  {:width$}  PATH\n", "STATE", "FOR", "DESTINATION"));
     for row in rows {
         let (state, entry) = (row.entry.state.label(), &row.entry);
-        line(format_args!("{state:7}  {:>6}  {:width$}  {}\n", ago(entry.queued), row.destination, row.path));
+        let found = if entry.origin == Origin::Swept { "  (found by the sweep)" } else { "" };
+        line(format_args!(
+            "{state:7}  {:>6}  {:width$}  {}{found}\n",
+            ago(entry.queued),
+            row.destination,
+            row.path
+        ));
         if !entry.trouble.is_empty() {
             line(format_args!("{:17}{}\n", "", entry.trouble));
         }

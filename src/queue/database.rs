@@ -4,13 +4,17 @@
 //! ```text
 //! entries   one row for each destination and path: the columns of an Entry, and of its stored NAR
 //! troubles  what is wrong with a destination as a whole, if anything
+//! dropped   what a person had forgotten, which no sweep brings back
+//! marks     moments that must not be forgotten: `installed`
 //! ```
 //!
-//! The version of the schema is SQLite's `user_version`; a database of a newer program is refused. Commands
+//! The version of the schema is SQLite's `user_version`: 1 knew no sweep and nothing dropped, and is brought up when
+//! it is opened; a database of a newer program is refused. Commands
 //! change entries while the uploader runs: every change reads the row, applies one event to it and writes it in
 //! one immediate transaction, so the later of two is judged by what the earlier one left.
 
 use crate::format::StorePath;
+use crate::queue::offers;
 use crate::queue::rows::{COLUMNS, Row, Trouble};
 use crate::queue::{Entry, Event, Origin, State, Terms};
 use crate::trust::Timestamp;
@@ -23,7 +27,7 @@ use std::time::Duration;
 /// The queue of this machine.
 #[derive(Debug)]
 pub struct Queue {
-    database: Connection,
+    pub(super) database: Connection,
     path: PathBuf,
 }
 
@@ -122,12 +126,15 @@ impl Queue {
             let found = version(transaction)?;
             if found == 0 {
                 transaction.execute_batch(SCHEMA)?;
+            }
+            if (0..VERSION).contains(&found) {
+                transaction.execute_batch(offers::SCHEMA)?;
                 transaction.pragma_update(None, "user_version", VERSION)?;
             }
             Ok(found)
         })?;
         match found {
-            0 | VERSION => Ok(()),
+            0..=VERSION => Ok(()),
             found => Err(QueueError::Newer { path: self.path.clone(), found }),
         }
     }
@@ -139,6 +146,7 @@ impl Queue {
     pub fn ask(&mut self, wishes: &[Wish], terms: &Terms) -> Result<(), QueueError> {
         self.change(|transaction| {
             for wish in wishes {
+                offers::forget_dropped(transaction, wish)?;
                 match find(transaction, &wish.destination, &wish.path)? {
                     Some(row) => {
                         let derivation = row.derivation.clone().or_else(|| wish.derivation.clone());
@@ -190,7 +198,7 @@ impl Queue {
         })
     }
 
-    /// Forgets an entry, and wakes what waited for it.
+    /// Forgets an entry for good, as far as no person and no hook asks again, and wakes what waited for it.
     ///
     /// # Errors
     /// [`QueueError::Database`].
@@ -198,12 +206,13 @@ impl Queue {
         self.change(|transaction| {
             let Some(row) = row(transaction, id)? else { return Ok(()) };
             transaction.execute("DELETE FROM entries WHERE id = ?", [id])?;
+            offers::note_dropped(transaction, &row)?;
             wake(transaction, &row.destination, &row.path, terms)
         })
     }
 
     /// The entry of a destination to look at now, none of the busy ones: those whose NAR is there first, then
-    /// the one that is due longest.
+    /// the one that is due longest; what a sweep found only where there is no other.
     ///
     /// # Errors
     /// [`QueueError::Database`].
@@ -214,18 +223,21 @@ impl Queue {
         busy: &HashSet<i64>,
     ) -> Result<Option<Row>, QueueError> {
         let sql = format!(
-            "SELECT {COLUMNS} FROM entries WHERE destination = :destination AND state IN ('queued', 'stored') \
-             AND due <= :now ORDER BY state DESC, due, id LIMIT :most"
+            "SELECT {COLUMNS} FROM entries WHERE destination = :destination AND (origin = 'swept') = :swept \
+             AND state IN ('queued', 'stored') AND due <= :now ORDER BY state DESC, due, id LIMIT :most"
         );
         // One more than can be busy, so that one of them is free.
         let most = i64::try_from(busy.len()).unwrap_or(i64::MAX).saturating_add(1);
         let read = || {
             let mut statement = self.database.prepare_cached(&sql)?;
-            let given = named_params! { ":destination": destination, ":now": now.seconds(), ":most": most };
-            for row in statement.query_map(given, Row::read)? {
-                let row = row?;
-                if !busy.contains(&row.id) {
-                    return Ok(Some(row));
+            let now = now.seconds();
+            for swept in [false, true] {
+                let given = named_params! { ":destination": destination, ":swept": swept, ":now": now, ":most": most };
+                for row in statement.query_map(given, Row::read)? {
+                    let row = row?;
+                    if !busy.contains(&row.id) {
+                        return Ok(Some(row));
+                    }
                 }
             }
             Ok(None)
@@ -316,7 +328,7 @@ impl Queue {
     }
 
     /// One durable change, alone.
-    fn change<T>(
+    pub(super) fn change<T>(
         &mut self,
         change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, QueueError> {
@@ -329,7 +341,7 @@ impl Queue {
         done.map_err(|source| self.failed(source))
     }
 
-    fn failed(&self, source: rusqlite::Error) -> QueueError {
+    pub(super) fn failed(&self, source: rusqlite::Error) -> QueueError {
         QueueError::Database { path: self.path.clone(), source }
     }
 }
@@ -339,7 +351,11 @@ fn row(database: &Connection, id: i64) -> rusqlite::Result<Option<Row>> {
     database.prepare_cached(&sql)?.query_row([id], Row::read).optional()
 }
 
-fn find(database: &Connection, destination: &str, path: &StorePath) -> rusqlite::Result<Option<Row>> {
+pub(super) fn find(
+    database: &Connection,
+    destination: &str,
+    path: &StorePath,
+) -> rusqlite::Result<Option<Row>> {
     let sql = format!("SELECT {COLUMNS} FROM entries WHERE destination = ? AND path = ?");
     database.prepare_cached(&sql)?.query_row(params![destination, path.to_string()], Row::read).optional()
 }
@@ -366,7 +382,7 @@ fn wake(
 const FILE: &str = "queue.db";
 
 /// The version of the schema.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 /// How long another process may hold the database.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -394,7 +410,6 @@ CREATE TABLE entries (
   UNIQUE (destination, path),
   CHECK ((state = 'stored') = (url IS NOT NULL))
 ) STRICT;
-CREATE INDEX entries_due ON entries (destination, state, due, id) WHERE state IN ('queued', 'stored');
 CREATE INDEX entries_path ON entries (path);
 CREATE INDEX entries_blocked ON entries (destination, blocked_by) WHERE blocked_by IS NOT NULL;
 CREATE TABLE troubles (

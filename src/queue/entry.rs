@@ -80,6 +80,8 @@ pub struct StoredNar {
 pub enum Origin {
     /// Something that goes refers to it.
     Reference,
+    /// The store has it as built here, and no hook reported it.
+    Swept,
     /// A person asked for it.
     Pushed,
     /// The hook reported its build.
@@ -173,6 +175,8 @@ impl Entry {
             }
             (State::Done, Event::Asked(Origin::Reference)) if now < after(self.changed, RENEW) => self,
             (State::Skipped | State::Dead, Event::Asked(Origin::Reference)) => self,
+            // It was found once more; nobody wants it again.
+            (State::Done | State::Skipped | State::Dead, Event::Asked(Origin::Swept)) => self,
             (State::Done | State::Skipped | State::Dead, Event::Asked(origin)) => {
                 Self { state: State::Queued, ..Self::new(self.origin.max(origin), now) }
             }
@@ -237,6 +241,7 @@ impl Origin {
     pub fn label(self) -> &'static str {
         match self {
             Self::Reference => "reference",
+            Self::Swept => "swept",
             Self::Pushed => "pushed",
             Self::Built => "built",
         }
@@ -244,7 +249,9 @@ impl Origin {
 
     /// Reads the word.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Reference, Self::Pushed, Self::Built].into_iter().find(|origin| origin.label() == text)
+        [Self::Reference, Self::Swept, Self::Pushed, Self::Built]
+            .into_iter()
+            .find(|origin| origin.label() == text)
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod database;
 mod entry;
+mod offers;
 mod rows;
 
 pub use database::{Queue, QueueError, Wish};

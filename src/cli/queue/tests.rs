@@ -18,7 +18,7 @@ fn the_screen_says_what_is_wrong_in_one_line_each() {
         until: at(7300),
     };
     let rows =
-        [row(1, "app", waiting), row(2, "tool", dead), row(3, "new", Entry::new(Origin::Built, at(7200)))];
+        [row(1, "app", waiting), row(2, "tool", dead), row(3, "new", Entry::new(Origin::Swept, at(7200)))];
     let expected = "\
 destination acme: cannot store x: no room (for 3 min; tried again in 1 min)
 
@@ -27,7 +27,7 @@ queued      2 h  acme         00000000000000000000000000000000-app
                  it waits for lib
 dead        1 h  acme         00000000000000000000000000000000-tool
                  dissent
-queued     10 s  acme         00000000000000000000000000000000-new
+queued     10 s  acme         00000000000000000000000000000000-new  (found by the sweep)
 ";
     assert_eq!(table(&rows, &[trouble], at(7210)), expected);
     assert_eq!(table(&[], &[], at(0)), "nothing waits\n");

@@ -122,10 +122,10 @@ fn the_trouble_of_a_destination_is_kept_until_it_is_well() {
 #[test]
 fn a_queue_of_a_newer_program_is_refused_and_left_alone() {
     let (dir, queue) = queue();
-    queue.database.pragma_update(None, "user_version", 2).unwrap();
+    queue.database.pragma_update(None, "user_version", 3).unwrap();
     drop(queue);
     let error = Queue::open(dir.path()).unwrap_err().to_string();
-    assert!(error.contains("newer version (2)"), "{error}");
+    assert!(error.contains("newer version (3)"), "{error}");
 }
 
 #[test]

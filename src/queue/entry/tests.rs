@@ -24,28 +24,29 @@ fn events() -> Vec<Event> {
         Event::Woken,
         Event::GivenUp("dissent".to_owned()),
         Event::Asked(Origin::Reference),
+        Event::Asked(Origin::Swept),
         Event::Asked(Origin::Built),
         Event::Retried,
     ]
 }
 
 /// The state after each event of [`events`], for each state of [`states`], in their orders.
-const TABLE: [[&str; 11]; 5] = [
-    // NarStored NarLost  Published Skipped    Failed    Held      Woken     GivenUp Reference Built    Retried
+const TABLE: [[&str; 12]; 5] = [
+    // NarStored NarLost  Published Skipped    Failed    Held      Woken     GivenUp Reference Swept    Built    Retried
     [
         "stored", "queued", "done", "skipped", "queued", "queued", "queued", "dead", "queued", "queued",
-        "queued",
+        "queued", "queued",
     ],
     [
         "stored", "queued", "done", "skipped", "stored", "stored", "stored", "dead", "stored", "stored",
-        "stored",
+        "stored", "stored",
     ],
-    ["done", "done", "done", "done", "done", "done", "done", "done", "done", "queued", "done"],
+    ["done", "done", "done", "done", "done", "done", "done", "done", "done", "done", "queued", "done"],
     [
         "skipped", "skipped", "skipped", "skipped", "skipped", "skipped", "skipped", "skipped", "skipped",
-        "queued", "queued",
+        "skipped", "queued", "queued",
     ],
-    ["dead", "dead", "dead", "dead", "dead", "dead", "dead", "dead", "dead", "queued", "queued"],
+    ["dead", "dead", "dead", "dead", "dead", "dead", "dead", "dead", "dead", "dead", "queued", "queued"],
 ];
 
 #[test]
