@@ -6,6 +6,7 @@
 //! machine.pub   its public half, and observe.pub: what nix.conf must trust
 //! retired.pub   public halves of keys that were rotated out, one per line, newest last
 //! version       the number of this layout
+//! installed     the moment from which on builds that no hook reported are looked for
 //! ```
 //!
 //! A key is made on the first start under a random name, written beside its place, synced and linked there,
@@ -20,6 +21,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
+mod installed;
 mod version;
 
 /// The directory where the service keeps what must outlive it.
@@ -69,6 +71,14 @@ pub enum StateError {
          `countersign key rotate` and put the new public key into nix.conf"
     )]
     Lost {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file that should hold a moment does not.
+    #[error(
+        "{path} holds no moment: write one into it, such as 2026-11-02T10:00:00Z, from which on builds are yours"
+    )]
+    Moment {
         /// The file.
         path: PathBuf,
     },

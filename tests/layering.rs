@@ -23,7 +23,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("spool", &["format"]),
     ("status", &[]),
     ("control", &["explain", "format", "status"]),
-    ("state", &["config", "format"]),
+    ("state", &["config", "format", "trust"]),
     ("store", &["format"]),
     ("countersigner", &["config", "format", "trust"]),
     ("http_client", &[]),

@@ -63,6 +63,9 @@ async fn uploading(loaded: &Loaded) -> Exit {
             "taking note of what is built here; nothing is uploaded, as there is no [destinations.NAME]"
         );
     }
+    if let Err(error) = uploader.sweep(config) {
+        return fail(Exit::Config, &error);
+    }
     let stopped = until_stopped().await;
     uploader.stop(PATIENCE);
     stopped.map_or_else(|error| fail(Exit::Io, &error), |()| Exit::Ok)

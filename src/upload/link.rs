@@ -39,6 +39,11 @@ impl Link {
         self.address.physical(&self.store_dir, path)
     }
 
+    /// Another connection, for questions that would keep others waiting.
+    pub(super) fn another(&self) -> Result<Store, StoreError> {
+        Store::connect(&self.address, self.store_dir.clone(), Store::PATIENCE)
+    }
+
     /// Asks the store; a connection that turns out to be broken is made again, once.
     pub(super) fn ask<T>(
         &self,

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   spool ─▶ intake ─▶ queue ─▶ lane of each destination ─▶ steps: examine, pack, store, publish
-//!                                        │                          │
-//!                                   pause while it is down     licence, inputs, keys
+//!                        ▲               │                          │
+//!   store ─▶ sweep ──────┘          pause while it is down     licence, inputs, keys
 //! ```
 //!
 //! A process of its own, in plain threads: one takes builds from the spool, and each destination has a *lane* of
@@ -24,11 +24,14 @@ mod lane;
 mod licence;
 mod link;
 mod lock;
+mod looked;
 mod permits;
 mod step;
+mod sweep;
 mod uploader;
 
 pub use asker::Told;
 pub use keys::{Keys, KeysError};
 pub use lock::{Lock, LockError};
+pub use sweep::is_build;
 pub use uploader::{StartError, Uploader};

@@ -3,7 +3,7 @@
 use crate::config::{Config, Destination, Upload};
 use crate::crash;
 use crate::destination::Names;
-use crate::format::{StoreDir, VerifyingKey};
+use crate::format::{StoreDir, StorePath, VerifyingKey};
 use crate::queue::{Event, Queue, QueueError, Row, State, Terms, Trouble, Wish};
 use crate::spool::Spool;
 use crate::state::{StateDirectory, StateError};
@@ -17,12 +17,13 @@ use crate::upload::lane::Lane;
 use crate::upload::link::Link;
 use crate::upload::permits::Permits;
 use crate::upload::step::{Setback, step};
+use crate::upload::sweep::Sweep;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Why the uploader cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -72,6 +73,8 @@ pub(super) struct Shared {
     pub(super) packing: Permits,
     pub(super) builds: Builds,
     pub(super) stopping: AtomicBool,
+    /// Whether what the hook had left before the start is taken.
+    taken: AtomicBool,
     lanes: Vec<Lane>,
     queue: Mutex<Queue>,
     news: (Mutex<()>, Condvar),
@@ -135,6 +138,7 @@ impl Uploader {
             packing: Permits::new(config.upload.jobs.get()),
             builds,
             stopping: AtomicBool::new(false),
+            taken: AtomicBool::new(false),
             lanes: config.destinations.iter().map(|d| Lane::new(d.clone(), names.clone())).collect(),
             queue: Mutex::new(queue),
             news: (Mutex::new(()), Condvar::new()),
@@ -154,6 +158,17 @@ impl Uploader {
             }
         }
         Ok(uploader)
+    }
+
+    /// Looks for builds that no hook reported as well, now and every hour.
+    ///
+    /// # Errors
+    /// [`StartError::Io`] if there can be no thread for it.
+    pub fn sweep(&self, config: &Config) -> Result<(), StartError> {
+        match Sweep::new(config, &self.shared) {
+            Some(sweep) => self.spawn("sweep".to_owned(), move |shared| sweep.run(shared)),
+            None => Ok(()),
+        }
     }
 
     /// Stops after the steps under way, or after `patience`: being cut off does no harm.
@@ -202,6 +217,7 @@ fn run_intake(shared: &Shared, spool: Option<&Spool>) {
         match work() {
             Ok(records) => {
                 taken = records;
+                shared.taken.fetch_or(records == 0, Ordering::SeqCst);
                 trouble.clear();
             }
             Err(error) if error != trouble => {
@@ -291,9 +307,25 @@ impl Shared {
         Ok(())
     }
 
+    /// Puts what a sweep found into the queue; the paths of which nothing was known.
+    pub(super) fn offer(&self, wishes: &[Wish]) -> Result<Vec<StorePath>, QueueError> {
+        let taken = self.queue().offer(wishes, &self.terms())?;
+        self.tell_news();
+        Ok(taken)
+    }
+
+    /// Whether what the hook had left before the start is taken.
+    pub(super) fn has_taken(&self) -> bool {
+        self.taken.load(Ordering::SeqCst)
+    }
+
+    /// A random number.
+    pub(super) fn jitter(&self) -> u32 {
+        u32::try_from(RandomState::new().build_hasher().finish() >> 32).unwrap_or_default()
+    }
+
     fn terms(&self) -> Terms {
-        let jitter = u32::try_from(RandomState::new().build_hasher().finish() >> 32).unwrap_or_default();
-        Terms { now: self.now(), give_up_after: self.upload.give_up_after, jitter }
+        Terms { now: self.now(), give_up_after: self.upload.give_up_after, jitter: self.jitter() }
     }
 
     /// Notes what became of a step.
@@ -348,7 +380,7 @@ impl Shared {
         }
     }
 
-    fn is_stopping(&self) -> bool {
+    pub(super) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::SeqCst)
     }
 
@@ -365,6 +397,14 @@ impl Shared {
         let guard = self.news.0.lock().unwrap_or_else(PoisonError::into_inner);
         if !self.is_stopping() {
             drop(self.news.1.wait_timeout(guard, most).unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+
+    /// Does nothing for so long, or until it is told to stop.
+    pub(super) fn rest(&self, long: Duration) {
+        let began = Instant::now();
+        while !self.is_stopping() && began.elapsed() < long {
+            self.nap(long.saturating_sub(began.elapsed()));
         }
     }
 

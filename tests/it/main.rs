@@ -37,6 +37,7 @@ mod sick_caches;
 mod store;
 mod substitute;
 mod support;
+mod sweep;
 mod uploader;
 mod uploads;
 mod upstreams;
