@@ -8,6 +8,7 @@ mod exit;
 mod explain;
 mod init;
 mod key;
+mod moment;
 mod pages;
 mod push;
 mod queue;
@@ -112,14 +113,13 @@ enum Command {
     /// `packages` of the destination does not match it. Without a running uploader this process is one for as
     /// long as it takes.
     ///
+    /// With --since all that was built here from then on: builds from before the installation, and what is at a
+    /// destination already and lacks the signature of a new key; bytes that are there are not sent again.
+    ///
     /// Exit status: 0 all is there, 1 something was held back or given up.
     Push {
-        /// Store paths or base names.
-        #[arg(required = true, value_name = "PATH")]
-        paths: Vec<String>,
-        /// Only to this destination.
-        #[arg(long, value_name = "NAME")]
-        destination: Option<String>,
+        #[command(flatten)]
+        wanted: push::Wanted,
         /// For programs.
         #[arg(long)]
         json: bool,
@@ -245,9 +245,7 @@ impl Arguments {
                 crate::telemetry::start(config.log_format);
                 upload::upload(&loaded, child)
             }
-            Command::Push { paths, destination, json } => {
-                push::push(&loaded, &paths, destination.as_deref(), json)
-            }
+            Command::Push { wanted, json } => push::push(&loaded, &wanted, json),
             Command::Evidence(command) => evidence::evidence(config, &command),
             Command::Queue(command) => queue::queue(config, &command),
             Command::Rebuild { paths, json } => rebuild::rebuild(config, &paths, json),

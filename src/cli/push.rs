@@ -1,5 +1,9 @@
 //! `countersign push`: paths that a person wants to be uploaded, and what became of them.
 
+mod since;
+
+use crate::cli::moment::Moment;
+use crate::cli::push::since::Found;
 use crate::cli::queue::{is_uploading, parse_path, terms};
 use crate::cli::upload::{leave_no_core, take_lock};
 use crate::cli::{Exit, fail, run_async};
@@ -11,13 +15,22 @@ use crate::store::{Store, StoreAddress};
 use crate::upload::Uploader;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 /// What became of what was pushed.
 #[derive(Debug, Default, Serialize)]
 struct Summary {
+    /// What was looked for, where that is so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    found: Option<Found>,
+    /// How many of it were left out for each destination, since no `packages` of it matches them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    left_out: BTreeMap<String, usize>,
+    /// What would be sent, and is not.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    would_send: Vec<Line>,
     sent: Vec<Line>,
     skipped: Vec<Line>,
     held_back: Vec<Line>,
@@ -32,11 +45,32 @@ struct Line {
     why: String,
 }
 
+/// What to push: these paths, or what was built here from a moment on.
+#[derive(Debug, clap::Args)]
+pub(super) struct Wanted {
+    /// Store paths or base names.
+    #[arg(required_unless_present = "since", value_name = "PATH")]
+    paths: Vec<String>,
+    /// Instead of paths: all that was built here and registered at this time or later.
+    ///
+    /// 7d or 12h ago, a day (2026-11-02, in UTC) or a moment (2026-11-02T10:00:00Z). What was downloaded, copied or added
+    /// is left out, and so is what `packages` of a destination does not match.
+    #[arg(long, value_name = "DATE", value_parser = Moment::parse, conflicts_with = "paths")]
+    since: Option<Moment>,
+    /// Only say what would be sent.
+    #[arg(long)]
+    dry_run: bool,
+    /// Only to this destination.
+    #[arg(long, value_name = "NAME")]
+    destination: Option<String>,
+}
+
 /// Queues paths for every destination that they may go to, and waits until they are there or cannot go.
-pub(super) fn push(loaded: &Loaded, paths: &[String], only: Option<&str>, json: bool) -> Exit {
+pub(super) fn push(loaded: &Loaded, given: &Wanted, json: bool) -> Exit {
     let config = &loaded.config;
+    let only = given.destination.as_deref();
     let mut wanted = Vec::new();
-    for text in paths {
+    for text in &given.paths {
         match parse_path(config, text) {
             Some(path) => wanted.push(path),
             None => return Exit::Config,
@@ -48,12 +82,44 @@ pub(super) fn push(loaded: &Loaded, paths: &[String], only: Option<&str>, json: 
         eprintln!("countersign: the configuration has no such destination");
         return Exit::Config;
     }
-    // Until the uploader keeps them itself, this connection does.
-    let _kept = match kept(config, &wanted) {
-        Ok(store) => store,
+    let mut found = match given.since.map(|since| Found::look(config, since.resolve())).transpose() {
+        Ok(found) => found,
         Err(exit) => return exit,
     };
-    let (wishes, mut summary) = wishes(config, &wanted, only);
+    if let Some(found) = &mut found {
+        wanted = std::mem::take(&mut found.paths);
+    }
+    let (mut wishes, mut summary) = wishes(config, &wanted, only);
+    if found.is_some() {
+        // Nobody named them: that they do not go is no failure.
+        for line in std::mem::take(&mut summary.held_back) {
+            *summary.left_out.entry(line.destination).or_default() += 1;
+        }
+        // What goes nowhere need not be kept.
+        let goes: HashSet<&StorePath> = wishes.iter().map(|wish| &wish.path).collect();
+        wanted.retain(|path| goes.contains(path));
+        summary.found = found;
+    }
+    if given.dry_run {
+        let line = |wish: &Wish| Line {
+            path: wish.path.to_string(),
+            destination: wish.destination.to_string(),
+            why: String::new(),
+        };
+        summary.would_send = wishes.iter().map(line).collect();
+        return summary.print(json);
+    }
+    // Until the uploader keeps them itself, this connection does.
+    let (_kept, gone) = match kept(config, &wanted) {
+        Ok(kept) => kept,
+        Err(exit) => return exit,
+    };
+    if let (Some(path), None) = (gone.first(), &summary.found) {
+        eprintln!("countersign: {} is not in the store", path.to_absolute_path(&config.store_dir));
+        return Exit::Config;
+    }
+    // Collected since it was found.
+    wishes.retain(|wish| !gone.contains(&wish.path));
     let mut queue = match queue_of(config) {
         Ok(queue) => queue,
         Err(exit) => return exit,
@@ -88,24 +154,24 @@ fn queue_of(config: &Config) -> Result<Queue, Exit> {
     Queue::open(&config.state_directory).map_err(|error| fail(Exit::Io, &error))
 }
 
-/// A connection that keeps these paths from being collected, all of which are in the store.
-fn kept(config: &Config, paths: &[StorePath]) -> Result<Store, Exit> {
+/// A connection that keeps these paths from being collected, and those of them that are not in the store.
+fn kept(config: &Config, paths: &[StorePath]) -> Result<(Store, Vec<StorePath>), Exit> {
     let address = StoreAddress::of_process().map_err(|error| fail(Exit::Config, &error))?;
     let connected = Store::connect(&address, config.store_dir.clone(), Store::PATIENCE);
     let mut store = connected.map_err(|error| fail(Exit::Io, &error))?;
     // Where the spool is ours, they are kept longer than that: until the uploader lets them go.
     let spool = Spool::open(&config.upload.spool_directory).ok();
+    let mut gone = Vec::new();
     for path in paths {
         store.add_temp_root(path).map_err(|error| fail(Exit::Io, &error))?;
         if let Some(Ok(link)) = spool.as_ref().map(|spool| spool.root(&config.store_dir, path)) {
             store.add_indirect_root(&link).map_err(|error| fail(Exit::Io, &error))?;
         }
         if store.path_info(path).map_err(|error| fail(Exit::Io, &error))?.is_none() {
-            eprintln!("countersign: {} is not in the store", path.to_absolute_path(&config.store_dir));
-            return Err(Exit::Config);
+            gone.push(path.clone());
         }
     }
-    Ok(store)
+    Ok((store, gone))
 }
 
 /// What is wanted where, and what may not go anywhere.
@@ -227,7 +293,18 @@ impl Summary {
                 Err(error) => return fail(Exit::Io, &error),
             }
         } else {
-            let Self { sent, skipped, held_back, given_up } = self;
+            let Self { found, left_out, would_send, sent, skipped, held_back, given_up } = self;
+            if let Some(found) = found {
+                found.print();
+            }
+            for (destination, count) in left_out {
+                println!(
+                    "{count} of them left out: no `packages` of [destinations.{destination}] matches them"
+                );
+            }
+            for Line { path, destination, .. } in would_send {
+                println!("would send  {destination}  {path}");
+            }
             for (lines, said) in [(skipped, "skipped"), (held_back, "held back"), (given_up, "given up")] {
                 for Line { path, destination, why } in lines {
                     println!("{said:9}  {destination}  {path}: {why}");

@@ -1,22 +1,19 @@
 //! Which rows: the filters on the command line, and which of them apply to which table.
 
-use crate::clock;
+use crate::cli::moment::Moment;
 use crate::evidence::{EventKind, Filter, Outcome};
 use crate::format::{HashPart, StoreDir, StorePath};
-use crate::trust::{Glob, Timestamp};
+use crate::trust::Glob;
 use clap::Args;
-use jiff::SpanRelativeTo;
-use jiff::civil::Date;
-use jiff::tz::TimeZone;
 
 /// Filters.
 #[derive(Clone, Debug, Default, Args)]
 pub(super) struct Choice {
     /// Not before this: 7d or 12h ago, a day (2026-11-02, in UTC) or a moment (2026-11-02T10:00:00Z).
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    #[arg(long, value_name = "TIME", value_parser = Moment::parse)]
     since: Option<Moment>,
     /// Before this.
-    #[arg(long, value_name = "TIME", value_parser = moment)]
+    #[arg(long, value_name = "TIME", value_parser = Moment::parse)]
     until: Option<Moment>,
     /// About this path: a store path, its base name, or its hash.
     #[arg(long, value_name = "PATH|HASH")]
@@ -76,13 +73,6 @@ impl Table {
     }
 }
 
-/// A moment, or how long ago.
-#[derive(Clone, Copy, Debug)]
-enum Moment {
-    At(Timestamp),
-    Ago(i64),
-}
-
 impl Choice {
     /// Whether nothing is left out.
     pub(super) fn is_everything(&self) -> bool {
@@ -131,15 +121,6 @@ impl Choice {
     }
 }
 
-impl Moment {
-    fn resolve(self) -> Timestamp {
-        match self {
-            Self::At(at) => at,
-            Self::Ago(seconds) => Timestamp::from_seconds(clock::now().seconds().saturating_sub(seconds)),
-        }
-    }
-}
-
 /// The hash part of a store path, of its base name, or alone.
 pub(super) fn hash_part(dir: &StoreDir, text: &str) -> Result<HashPart, String> {
     let whole = StorePath::from_absolute_path(dir, text).or_else(|_| StorePath::from_base_name(text));
@@ -147,25 +128,6 @@ pub(super) fn hash_part(dir: &StoreDir, text: &str) -> Result<HashPart, String> 
     part.ok_or_else(|| {
         format!("{text:?} is neither a store path below {} nor a 32-character hash", dir.as_str())
     })
-}
-
-fn moment(text: &str) -> Result<Moment, String> {
-    let at = |at: jiff::Timestamp| Moment::At(Timestamp::from_seconds(at.as_second()));
-    if let Ok(moment) = text.parse::<jiff::Timestamp>() {
-        return Ok(at(moment));
-    }
-    // jiff would also read a date with a time behind it, and drop the time.
-    if let Some(day) = text.parse::<Date>().ok().filter(|day| day.to_string() == text)
-        && let Ok(midnight) = day.to_zoned(TimeZone::UTC)
-    {
-        return Ok(at(midnight.timestamp()));
-    }
-    let span = text.parse::<jiff::Span>().ok();
-    let length = span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
-    match length.map(|length| length.as_secs()) {
-        Some(seconds @ 0..) => Ok(Moment::Ago(seconds)),
-        _ => Err("write 7d, 12h, 2026-11-02 or 2026-11-02T10:00:00Z".to_owned()),
-    }
 }
 
 fn glob(text: &str) -> Result<String, String> {
@@ -184,23 +146,6 @@ fn kind(text: &str) -> Result<EventKind, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_are_read_in_three_forms() {
-        let day = 86_400;
-        let read = |text: &str| match moment(text) {
-            Ok(Moment::At(at)) => Ok(at.seconds()),
-            Ok(Moment::Ago(seconds)) => Err(Some(seconds)),
-            Err(_) => Err(None),
-        };
-        assert_eq!(read("1970-01-03"), Ok(2 * day));
-        assert_eq!(read("1970-01-03T01:00:00Z"), Ok(2 * day + 3600));
-        assert_eq!(read("7d"), Err(Some(7 * day)));
-        assert_eq!(read("1w 12h"), Err(Some(7 * day + 12 * 3600)));
-        for wrong in ["", "7", "-7d", "1970-01-03T01:00", "yesterday", "1970-13-01", "2 months"] {
-            assert_eq!(read(wrong), Err(None), "{wrong}");
-        }
-    }
 
     #[test]
     fn a_filter_that_a_table_does_not_know_is_named() {

@@ -3,6 +3,7 @@
 mod conditions;
 mod dates;
 mod finding;
+mod pushing;
 
 use crate::support::nix_daemon::full;
 use crate::support::uploads::{Uploader, Uploads};
