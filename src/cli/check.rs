@@ -1,8 +1,9 @@
 //! `countersign check`: reads the configuration as `serve` would, and says what it means or what is wrong.
 
-use crate::cli::Exit;
+use crate::cli::{Exit, state};
 use crate::config::{Config, Environment, LoadError, Loaded, Location, Mode, Style, load};
 use crate::trust::{Dissent, Glob, Policy, Rule, SignerSet, Timestamp};
+use crate::upload::{Keys, KeysError};
 use std::error::Error as _;
 use std::io::{self, Write};
 
@@ -31,6 +32,10 @@ fn report(
     match loaded {
         Ok(loaded) => {
             err.write_all(loaded.warnings.render(style).as_bytes())?;
+            if let Err(error) = check_keys(&loaded.config) {
+                writeln!(err, "error: {error}")?;
+                return Ok(Exit::Config);
+            }
             summarise(&loaded, out)?;
             out.flush()?;
             Ok(Exit::Ok)
@@ -50,6 +55,12 @@ fn report(
             Ok(Exit::Io)
         }
     }
+}
+
+/// Whether the signing keys that this user can read may sign together. Where a system is put together none is there.
+fn check_keys(config: &Config) -> Result<(), KeysError> {
+    let machine = state(config).public_keys().unwrap_or_default();
+    Keys::check(&config.upload.signing_key_files, &config.policy, &machine.all)
 }
 
 fn summarise(Loaded { config, warnings, file }: &Loaded, out: &mut impl Write) -> io::Result<()> {

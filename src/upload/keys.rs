@@ -41,6 +41,34 @@ pub enum KeysError {
         /// The file.
         path: PathBuf,
     },
+    /// Two files hold keys of one name, of which a reader can trust only one.
+    #[error(
+        "{path} and {other} both hold a key named {name}: a reader that trusts one of them takes the other's signatures \
+         for forged; take one out of `upload.signing-key-files`, or make a successor with `countersign key rotate FILE`"
+    )]
+    SameName {
+        /// The file.
+        path: PathBuf,
+        /// The one before it.
+        other: PathBuf,
+        /// The name.
+        name: String,
+    },
+    /// Two files hold one key under two names.
+    #[error(
+        "{path} and {other} hold the same key, named {name} and {other_name}: it would sign everything twice, and count \
+         once; take one out of `upload.signing-key-files`"
+    )]
+    SameKey {
+        /// The file.
+        path: PathBuf,
+        /// The one before it.
+        other: PathBuf,
+        /// Its name there.
+        name: String,
+        /// Its name in the one before.
+        other_name: String,
+    },
     /// Its file holds another key than when we started.
     #[error("{path} holds another key than it did: restart the uploader to sign with it")]
     Exchanged {
@@ -53,9 +81,10 @@ impl Keys {
     /// Reads the files once, and keeps the public halves.
     ///
     /// # Errors
-    /// [`KeysError`] if a file cannot be read, is open to others, holds no key, or holds one that may not sign.
+    /// [`KeysError`] if a file cannot be read, is open to others, holds no key, or holds one that may not sign, alone or
+    /// beside the others.
     pub fn load(files: &[PathBuf], policy: &Policy, machine: &[VerifyingKey]) -> Result<Self, KeysError> {
-        let mut keys = Vec::new();
+        let mut keys: Vec<(PathBuf, VerifyingKey)> = Vec::new();
         for path in files {
             let key = with_secret(|| read_secret_key(path).map(|key| key.verifying_key()))?;
             if machine.iter().any(|own| own.same_key(&key)) {
@@ -69,9 +98,38 @@ impl Keys {
                     return Err(KeysError::Revoked { path, key, signer: signer.name.clone(), why });
                 }
             }
+            for (other, known) in &keys {
+                let (path, other, name) = (path.clone(), other.clone(), key.name().to_string());
+                if known.name() == key.name() {
+                    return Err(KeysError::SameName { path, other, name });
+                }
+                if known.same_key(&key) {
+                    let other_name = known.name().to_string();
+                    return Err(KeysError::SameKey { path, other, name, other_name });
+                }
+            }
             keys.push((path.clone(), key));
         }
         Ok(Self(keys))
+    }
+
+    /// Whether the files can be used as they are, for somebody who looks from elsewhere: those that are not here, or not
+    /// for this user to read, are left out.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn check(files: &[PathBuf], policy: &Policy, machine: &[VerifyingKey]) -> Result<(), KeysError> {
+        let is_out_of_reach = |error: &StateError| match error {
+            StateError::Io { source, .. } => {
+                matches!(source.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::PermissionDenied)
+            }
+            _ => false,
+        };
+        let is_here = |path: &&PathBuf| {
+            !with_secret(|| read_secret_key(path).is_err_and(|error| is_out_of_reach(&error)))
+        };
+        let here: Vec<PathBuf> = files.iter().filter(is_here).cloned().collect();
+        Self::load(&here, policy, machine).map(|_| ())
     }
 
     /// The public halves.

@@ -58,6 +58,24 @@ fn a_file_that_was_exchanged_signs_nothing() {
 }
 
 #[test]
+fn two_files_with_one_name_or_one_key_sign_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = written(dir.path(), "one-1", 1);
+    let namesake = dir.path().join("namesake.sec");
+    write_new_secret_key(&namesake, &key("one-1", 2)).unwrap();
+    let load = |second: &PathBuf| {
+        Keys::load(&[first.clone(), second.clone()], &policy(dir.path(), ""), &[]).map(|_| ())
+    };
+    let error = load(&namesake).unwrap_err().to_string();
+    assert!(error.contains("namesake.sec and ") && error.contains("both hold a key named one-1"), "{error}");
+    let again = written(dir.path(), "two-1", 1);
+    let error = load(&again).unwrap_err().to_string();
+    assert!(error.contains("hold the same key, named two-1 and one-1"), "{error}");
+    assert!(load(&first).is_err(), "listed twice");
+    assert!(load(&written(dir.path(), "one-2", 3)).is_ok());
+}
+
+#[test]
 fn no_error_and_no_debug_shows_a_secret() {
     let dir = tempfile::tempdir().unwrap();
     let file = written(dir.path(), "one-1", 1);
