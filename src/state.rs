@@ -17,7 +17,7 @@ use crate::config::Mode;
 use crate::format::{KeyError, KeyName, SigningKey, VerifyingKey};
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -331,17 +331,44 @@ pub fn read_secret_key(path: &Path) -> Result<SigningKey, StateError> {
         .map_err(|source| StateError::Key { path: path.to_owned(), source })
 }
 
-/// Writes a new secret key file; an existing file is left alone.
+/// Writes a new secret key file, whole or not at all; an existing file is left alone.
 ///
 /// # Errors
 /// [`StateError::Io`] if the file exists or cannot be written.
 pub fn write_new_secret_key(path: &Path, key: &SigningKey) -> Result<(), StateError> {
-    let write = || {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        file.write_all(key.to_secret_text().as_bytes())?;
-        file.sync_all()
-    };
-    write().map_err(|source| StateError::Io { doing: "write", path: path.to_owned(), source })
+    link_new(path, &write_beside(path, &key.to_secret_text())?)
+}
+
+/// The same for a key that takes the place of another: whoever may read that one may read this one.
+///
+/// # Errors
+/// As [`write_new_secret_key`], and if the owner cannot be set.
+pub fn write_successor(path: &Path, key: &SigningKey, before: &Path) -> Result<(), StateError> {
+    let fresh = write_beside(path, &key.to_secret_text())?;
+    let owned = std::fs::metadata(before).and_then(|old| {
+        let new = std::fs::metadata(&fresh)?;
+        match (old.uid(), old.gid()) == (new.uid(), new.gid()) {
+            true => Ok(()),
+            false => std::os::unix::fs::chown(&fresh, Some(old.uid()), Some(old.gid())),
+        }
+    });
+    if let Err(source) = owned {
+        std::fs::remove_file(&fresh).unwrap_or_default();
+        return Err(StateError::Io {
+            doing: "give the owner of the old key to",
+            path: path.to_owned(),
+            source,
+        });
+    }
+    link_new(path, &fresh)
+}
+
+/// Puts a file that was written beside it at a place where nothing may be: a link fails where a rename would replace.
+fn link_new(place: &Path, fresh: &Path) -> Result<(), StateError> {
+    let linked = std::fs::hard_link(fresh, place);
+    std::fs::remove_file(fresh).unwrap_or_default();
+    linked.map_err(|source| StateError::Io { doing: "write", path: place.to_owned(), source })?;
+    sync_parent(place)
 }
 
 /// A new key under a name that tells nothing of the machine.

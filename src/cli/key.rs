@@ -1,11 +1,15 @@
 //! `countersign key public|generate|rotate`.
 
+mod successor;
+
+pub(super) use successor::succeed;
+
 use crate::cli::{Exit, fail, state};
 use crate::config::{Config, Listen, Mode};
 use crate::format::{KeyName, SigningKey};
 use crate::state::{generate_key, read_secret_key, write_new_secret_key};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Prints the key that the configured mode countersigns with.
 pub(super) fn public(config: &Config) -> Exit {
@@ -104,43 +108,6 @@ pub(super) fn rotate(config: &Config) -> Exit {
     }
 }
 
-/// Makes the successor of a signing key, beside it and under the next name.
-pub(super) fn succeed(file: &Path) -> Exit {
-    let old = match read_secret_key(file) {
-        Ok(old) => old,
-        Err(error) => return fail(Exit::Io, &error),
-    };
-    let name = successor(old.name().as_str());
-    let place = PathBuf::from(format!("{}.next", file.display()));
-    let made = KeyName::parse(&name).map_err(|error| fail(Exit::Config, &error)).and_then(|name| {
-        generate_key(name)
-            .and_then(|key| write_new_secret_key(&place, &key).map(|()| key))
-            .map_err(|error| fail(Exit::Io, &error))
-    });
-    match made {
-        Ok(key) => {
-            eprintln!("wrote the successor of {} to {}; now", old.name(), place.display());
-            eprintln!("  1. list both files in `upload.signing-key-files`, so that both sign");
-            eprintln!("  2. have readers trust the new key beside the old one");
-            eprintln!(
-                "  3. when all do, drop the old file, and give the old key a `not-after` where it is a signer"
-            );
-            print_public(&key)
-        }
-        Err(exit) => exit,
-    }
-}
-
-/// `acme-1` is followed by `acme-2`, and a name without a number by its second.
-fn successor(name: &str) -> String {
-    let digits = name.bytes().rev().take_while(u8::is_ascii_digit).count();
-    let (stem, number) = name.split_at(name.len() - digits);
-    match number.parse::<u64>() {
-        Ok(number) => format!("{stem}{}", number.saturating_add(1)),
-        Err(_) => format!("{name}-2"),
-    }
-}
-
 fn kind(mode: Mode) -> &'static str {
     match mode {
         Mode::Enforce => "machine",
@@ -170,14 +137,5 @@ mod tests {
             assert_eq!(told(listen).as_deref(), address, "{listen}");
         }
         assert_eq!(address(&Listen::Unix("/run/socket".into())), None);
-    }
-
-    #[test]
-    fn a_successor_counts_on() {
-        for (name, next) in
-            [("acme-1", "acme-2"), ("acme-9", "acme-10"), ("acme", "acme-2"), ("a1b", "a1b-2")]
-        {
-            assert_eq!(successor(name), next);
-        }
     }
 }

@@ -199,7 +199,7 @@ pub enum KeyCommand {
     /// Without FILE the machine key (in observe mode the observe key): after a signer was revoked, so that
     /// what the old key countersigned is no longer trusted. Restart the service and put the new public key
     /// into nix.conf. With FILE a signing key: its successor is written beside it, and both should sign for a
-    /// while.
+    /// while; what is to be done, in which order, is said. Run again it makes no other.
     Rotate {
         /// A secret key file.
         #[arg(value_name = "FILE")]

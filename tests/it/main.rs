@@ -24,6 +24,7 @@ mod faults;
 mod first_hour;
 mod hook;
 mod init;
+mod keys;
 mod leaks;
 mod odd_caches;
 mod overload;
