@@ -17,6 +17,7 @@
 mod ahead;
 mod asker;
 mod builds;
+mod folder;
 mod inputs;
 mod intake;
 mod keys;

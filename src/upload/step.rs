@@ -17,6 +17,7 @@ use crate::queue::{Event, Origin, Row, State, StoredNar, Wish};
 use crate::store::{PathInfo, StoreError, dump};
 use crate::upload::ahead::deepest_first;
 use crate::upload::builds::Build;
+use crate::upload::folder::Folder;
 use crate::upload::inputs;
 use crate::upload::intake::may_leave;
 use crate::upload::lane::Lane;
@@ -151,27 +152,20 @@ impl Work<'_> {
     fn store_nar(&self) -> Result<Event, Setback> {
         self.ask_references()?;
         crash::point("references asked", &self.row.path);
-        let (packed, file) = self.pack()?;
+        let folder = Folder::create(&self.shared.packed).map_err(PackError::File)?;
+        let (packed, file) = self.pack(folder.path())?;
         crash::point("packed", &self.row.path);
-        let outcome = match self.differs(packed.nar_hash, packed.nar_size) {
+        match self.differs(packed.nar_hash, packed.nar_size) {
             Some(event) => Ok(event),
             None => self.put_nar(&packed, &file),
-        };
-        match std::fs::remove_file(&file) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                tracing::warn!(file = %file.display(), %error, "could not remove a packed NAR");
-            }
-            _ => {}
         }
-        outcome
     }
 
-    fn pack(&self) -> Result<(Packed, std::path::PathBuf), Setback> {
+    fn pack(&self, folder: &Path) -> Result<(Packed, std::path::PathBuf), Setback> {
         let _permit = self.shared.packing.take();
-        let directory = self.shared.packed.as_path();
         let compression = self.lane.destination.compression;
         let durability = crate::aside::Durability::Unsynced;
-        Ok(pack_in(directory, |out| self.dump(out), compression, 1, durability, &self.shared.stopping)?)
+        Ok(pack_in(folder, |out| self.dump(out), compression, 1, durability, &self.shared.stopping)?)
     }
 
     fn put_nar(&self, packed: &Packed, file: &Path) -> Result<Event, Setback> {
@@ -208,7 +202,13 @@ impl Work<'_> {
         }
         let signatures = match licence {
             Licence::Withheld(why) => return Ok(Event::Held(why.to_owned(), None)),
-            Licence::Forward(signatures) => signatures,
+            Licence::Forward(signatures) => {
+                tracing::info!(
+                    path = %self.row.path,
+                    "goes without our signature: it was not built here, or is bound to its own content and needs none"
+                );
+                signatures
+            }
             Licence::Sign(others) => self.signed(others)?,
         };
         let StoredNar { file_hash, file_size, compression, url, .. } = stored;

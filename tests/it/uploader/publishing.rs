@@ -184,3 +184,22 @@ fn nothing_that_waits_is_collected() {
     uploads.daemon.gc();
     assert!(built.iter().all(|path| !uploads.daemon.is_valid(path)), "kept although all is uploaded");
 }
+
+/// Two destinations are sent the same path at the same time, several times over: each gets all of it.
+#[test]
+fn two_destinations_do_not_take_each_others_packed_files() {
+    let two = format!("{DIRECTORY}[destinations.other]\nurl = \"file://DIR/other\"\npackages = [\"*\"]\n");
+    let uploads = Uploads::new("2.34", &two);
+    let same = |n| format!("(shell \"acme-same-{n}\" \"seq 1 20000 > $out\" {{}})");
+    let built = uploads.daemon.build(&format!("[ {} ]", (0..8).map(same).collect::<Vec<_>>().join(" ")));
+    let mut arguments = vec!["push".to_owned()];
+    arguments.extend(built.iter().map(full));
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    for _ in 0..3 {
+        let said = uploads.ok(&arguments);
+        assert!(said.contains("16 sent, 0 skipped, 0 held back, 0 given up"), "{said}");
+        for name in ["cache", "other", "state"] {
+            std::fs::remove_dir_all(uploads.dir.join(name)).unwrap();
+        }
+    }
+}
