@@ -1,9 +1,10 @@
 //! What may be done with a path: whether our key may sign it, and with whose word it may go otherwise.
 //!
-//! Pure. Rules (design §7): our key signs only what the store's own record calls `ultimate`, built here, and
-//! that is input-addressed or whose content address recomputes; an output that a remote builder made only if
-//! the configuration says so and the hook reported its build. Everything else goes with the signatures that
-//! it has and that count for a signer of the policy, or needs none because its content address recomputes.
+//! Pure. Rules (design §7): our key signs only what the store's own record calls `ultimate`, built here; an output that
+//! a remote builder made only if the configuration says so and the hook reported its build. Everything else goes with
+//! the signatures that it has and that count for a signer of the policy.
+//! What is bound to its own content needs no signature and gets none of ours, `ultimate` or not: a derivation that
+//! fetches is built here in the store's eyes, and what it fetched is a download all the same.
 //! The machine key is no signer, so its countersignature never leaves.
 
 use crate::format::{Signature, StoreDir, VerifyingKey, fingerprint};
@@ -53,21 +54,19 @@ pub(super) fn licence(info: &PathInfo, of: &Circumstances<'_>) -> Licence {
             false => Licence::Forward(accepted),
         };
     }
-    let remote = || {
-        of.sign_remote_builds
-            && of.reported
-            && accepted.is_empty()
-            && !certified
-            && !is_signed_by(info, of, of.machine)
-    };
+    if certified {
+        return Licence::Forward(accepted);
+    }
+    let remote =
+        || of.sign_remote_builds && of.reported && accepted.is_empty() && !is_signed_by(info, of, of.machine);
     if info.ultimate || remote() {
         return match of.own.is_empty() {
             false => Licence::Sign(accepted),
-            true if certified || !accepted.is_empty() => Licence::Forward(accepted),
+            true if !accepted.is_empty() => Licence::Forward(accepted),
             true => Licence::Withheld("`upload.signing-key-files` names no key to sign it with"),
         };
     }
-    if certified || !accepted.is_empty() {
+    if !accepted.is_empty() {
         return Licence::Forward(accepted);
     }
     Licence::Withheld("it was not built here, and carries no signature that an accepted signer made")

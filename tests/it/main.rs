@@ -15,6 +15,7 @@ mod clients;
 mod commands;
 mod conditions;
 mod doctor;
+mod downloaded;
 mod evidence;
 mod evidence_commands;
 mod evidence_ledger;

@@ -75,8 +75,14 @@ fn a_content_address_must_recompute() {
     let path = contents.store_path(&StoreDir::default(), "text", &References::default()).unwrap();
     let certified = PathInfo { content_address: Some(contents), ..info(path, false) };
     assert_eq!(world.licence(&certified), Licence::Forward(Vec::new()), "it needs no signature");
-    let built_here = PathInfo { ultimate: true, ..certified };
-    assert_eq!(world.licence(&built_here), Licence::Sign(Vec::new()));
+    let fetched = PathInfo { ultimate: true, ..certified };
+    assert_eq!(
+        world.licence(&fetched),
+        Licence::Forward(Vec::new()),
+        "it was fetched, whoever ran the fetcher"
+    );
+    let vouched = world.signed(&fetched, &world.nixos);
+    assert_eq!(world.licence(&vouched), Licence::Forward(vouched.signatures.clone()));
     let lying = PathInfo { content_address: Some(contents), ..built() };
     assert!(matches!(world.licence(&lying), Licence::Withheld(_)));
     let unknown = PathInfo { unusable_content_address: true, ..built() };
