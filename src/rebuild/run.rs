@@ -1,8 +1,13 @@
 //! Having Nix build a derivation again, and finding out what came of it.
 //!
-//! Installed outputs are built with `--check`: Nix compares, and what is installed stays as it is. Outputs that are not
-//! installed are built from source: first their inputs are realised, from caches too, then they are built with
-//! substitution off. Both keep what they work with from being collected, by temporary roots on the caller's connection.
+//! First the inputs are realised, from caches too; then what is asked for is built with substitution and remote builders
+//! off, so that it is this machine that builds. Installed outputs are built with `--check`: Nix compares, and what is
+//! installed stays as it is. Where the result is equal it notes the path as built here (`ultimate`). Outputs that are not
+//! installed are built from source. All that is worked with is kept from being collected, by temporary roots on the
+//! caller's connection.
+//!
+//! A user whom the daemon does not trust cannot turn its remote builders off. A check is local all the same where
+//! `max-jobs` is not 0, which anybody may say; of what was not installed the store's record tells who built it.
 
 use crate::format::{NarHash, StorePath};
 use crate::pack::{PackError, measure};
@@ -143,15 +148,18 @@ fn check(
     job: &Job,
     present: &[String],
     nix: &Nix,
-    store: &Store,
+    store: &mut Store,
     address: &StoreAddress,
 ) -> Result<Checked, RunError> {
+    if !realise_inputs(job, nix, store)? {
+        return Ok(Checked::Failed);
+    }
     let installed = || job.outputs.iter().filter(|output| output.installed.is_some());
     let place = |path: &StorePath| beside(&address.physical(store.dir(), path));
     // One may be left from an earlier check.
     let before: Vec<_> = installed().map(|output| identity(&place(&output.path))).collect();
     let what = format!("{}!{}", job.derivation.to_absolute_path(store.dir()), present.join(","));
-    let status = nix.realise(&["--check", "--keep-failed"], &[what])?;
+    let status = nix.realise(&[&["--check", "--keep-failed"], HERE].concat(), &[what])?;
     if status.success() {
         return Ok(Checked::Equal);
     }
@@ -180,6 +188,15 @@ fn check(
 
 /// Builds the missing outputs from source; whether that worked.
 fn build(job: &Job, missing: &[String], nix: &Nix, store: &mut Store) -> Result<bool, RunError> {
+    if !realise_inputs(job, nix, store)? {
+        return Ok(false);
+    }
+    let what = format!("{}!{}", job.derivation.to_absolute_path(store.dir()), missing.join(","));
+    Ok(nix.realise(HERE, &[what])?.success())
+}
+
+/// Has what the derivation is built from there, from caches too, and keeps it there; whether that worked.
+fn realise_inputs(job: &Job, nix: &Nix, store: &mut Store) -> Result<bool, RunError> {
     let inputs: Vec<String> = job
         .inputs
         .iter()
@@ -200,8 +217,7 @@ fn build(job: &Job, missing: &[String], nix: &Nix, store: &mut Store) -> Result<
             return Ok(false);
         }
     }
-    let what = format!("{}!{}", job.derivation.to_absolute_path(store.dir()), missing.join(","));
-    Ok(nix.realise(&["--option", "substitute", "false"], &[what])?.success())
+    Ok(true)
 }
 
 /// The names of the outputs that are installed, or of those that are not.
@@ -225,6 +241,10 @@ fn identity(place: &Path) -> Option<(u64, u64, i64, i64)> {
 
 /// The status of a Nix without a daemon for results that differ: 100, and 4 for a check (`Worker::failingExitStatus`).
 const DIFFERS: i32 = 104;
+
+/// Neither substituted nor built elsewhere. One derivation is one job.
+const HERE: &[&str] =
+    &["--option", "substitute", "false", "--option", "builders", "", "--option", "max-jobs", "1"];
 
 /// Derivations on one command line, which holds many times as many.
 const AT_ONCE: usize = 500;
