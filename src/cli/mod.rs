@@ -16,6 +16,7 @@ mod rebuild;
 mod serve;
 mod status;
 mod upload;
+mod witness;
 
 pub use check::check;
 pub use exit::Exit;
@@ -142,6 +143,17 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Claim paths that this machine has built, and rebuild those that it has not: the word of a witness.
+    ///
+    /// What was merely downloaded is built again by Nix (`nix-store --realise --check`), here and not by a remote builder;
+    /// where the result is what is installed, bit for bit, a narinfo signed with our keys is published at every destination
+    /// with `publish = "claims"`. What was built here before needs no other build, so this may be interrupted and run again.
+    /// Nothing is claimed of what differs; both hashes are shown, and what came of it is written into the ledger. A path
+    /// whose name follows from its contents needs nobody's word. The derivation must be in the store.
+    ///
+    /// Exit status: 0 all is claimed, 1 something differs, was held back or given up, 3 something could not be rebuilt and
+    /// nothing differs.
+    Witness(witness::Options),
     /// What was said and what was decided: list it, look at one path, check it, take it elsewhere.
     #[command(subcommand)]
     Evidence(evidence::EvidenceCommand),
@@ -248,6 +260,7 @@ impl Arguments {
             Command::Push { wanted, json } => push::push(&loaded, &wanted, json),
             Command::Evidence(command) => evidence::evidence(config, &command),
             Command::Queue(command) => queue::queue(config, &command),
+            Command::Witness(options) => witness::witness(&loaded, &options),
             Command::Rebuild { paths, json } => rebuild::rebuild(config, &paths, json),
             Command::Claims => claims::claims(config),
             Command::Explain { path, ask, json } => {
@@ -292,7 +305,8 @@ impl Command {
             | Self::Rebuild { .. }
             | Self::Serve
             | Self::Status { .. }
-            | Self::Upload { .. } => return None,
+            | Self::Upload { .. }
+            | Self::Witness(_) => return None,
         };
         Some(exit)
     }

@@ -21,7 +21,7 @@ use tokio::runtime::Handle;
 
 /// What became of what was pushed.
 #[derive(Debug, Default, Serialize)]
-struct Summary {
+pub(super) struct Summary {
     /// What was looked for, where that is so.
     #[serde(skip_serializing_if = "Option::is_none")]
     found: Option<Found>,
@@ -31,18 +31,18 @@ struct Summary {
     /// What would be sent, and is not.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     would_send: Vec<Line>,
-    sent: Vec<Line>,
-    skipped: Vec<Line>,
-    held_back: Vec<Line>,
-    given_up: Vec<Line>,
+    pub(super) sent: Vec<Line>,
+    pub(super) skipped: Vec<Line>,
+    pub(super) held_back: Vec<Line>,
+    pub(super) given_up: Vec<Line>,
 }
 
 /// One path at one destination.
 #[derive(Debug, Serialize)]
-struct Line {
-    path: String,
-    destination: String,
-    why: String,
+pub(super) struct Line {
+    pub(super) path: String,
+    pub(super) destination: String,
+    pub(super) why: String,
 }
 
 /// What to push: these paths, or what was built here from a moment on.
@@ -127,27 +127,31 @@ pub(super) fn push(loaded: &Loaded, given: &Wanted, json: bool) -> Exit {
     if let Err(error) = ask(config, &mut queue, &wishes) {
         return fail(Exit::Io, &error);
     }
-    let finished = if is_uploading(config) {
-        watch(&queue, &wishes)
-    } else {
-        match upload_here(loaded, &queue, &wishes) {
-            Ok(finished) => finished,
-            Err(exit) => return exit,
-        }
-    };
-    match finished.and_then(|rows| Ok((rows, queue.troubles()?))) {
-        Ok((rows, troubles)) => {
-            for row in &rows {
-                let of_all = troubles.iter().find(|trouble| trouble.destination == row.destination);
-                summary.add(row, of_all.map(|trouble| trouble.text.as_str()));
-            }
-            summary.print(json)
-        }
-        Err(error) => fail(Exit::Io, &error),
+    match upload(loaded, &queue, &wishes, &mut summary) {
+        Ok(()) => summary.print(json),
+        Err(exit) => exit,
     }
 }
 
-fn queue_of(config: &Config) -> Result<Queue, Exit> {
+/// Waits until what is wished for is there or cannot go, uploading here where nobody else does; adds what became of it.
+pub(super) fn upload(
+    loaded: &Loaded,
+    queue: &Queue,
+    wishes: &[Wish],
+    summary: &mut Summary,
+) -> Result<(), Exit> {
+    let finished =
+        if is_uploading(&loaded.config) { watch(queue, wishes) } else { upload_here(loaded, queue, wishes)? };
+    let (rows, troubles) =
+        finished.and_then(|rows| Ok((rows, queue.troubles()?))).map_err(|error| fail(Exit::Io, &error))?;
+    for row in &rows {
+        let of_all = troubles.iter().find(|trouble| trouble.destination == row.destination);
+        summary.add(row, of_all.map(|trouble| trouble.text.as_str()));
+    }
+    Ok(())
+}
+
+pub(super) fn queue_of(config: &Config) -> Result<Queue, Exit> {
     if let Err(error) = std::fs::create_dir_all(&config.state_directory) {
         return Err(fail(Exit::Io, &error));
     }
@@ -193,11 +197,13 @@ fn wishes(config: &Config, paths: &[StorePath], only: Option<&str>) -> (Vec<Wish
 }
 
 /// Queues them, and has those that wait for better times tried now.
-fn ask(config: &Config, queue: &mut Queue, wishes: &[Wish]) -> Result<(), QueueError> {
+pub(super) fn ask(config: &Config, queue: &mut Queue, wishes: &[Wish]) -> Result<(), QueueError> {
     let terms = terms(config);
     queue.ask(wishes, &terms)?;
     for wish in wishes {
-        if let Some(row) = queue.find(&wish.destination, &wish.path)? {
+        // Each costs a durable change.
+        if let Some(row) = queue.find(&wish.destination, &wish.path)?.filter(|row| row.entry.due > terms.now)
+        {
             queue.tell(row.id, Event::Retried, &terms)?;
         }
     }
@@ -286,6 +292,16 @@ impl Summary {
         list.push(Line { path, destination, why: why.to_owned() });
     }
 
+    /// A line for each that was not sent.
+    pub(super) fn print_unsent(&self) {
+        let Self { skipped, held_back, given_up, .. } = self;
+        for (lines, said) in [(skipped, "skipped"), (held_back, "held back"), (given_up, "given up")] {
+            for Line { path, destination, why } in lines {
+                println!("{said:9}  {destination}  {path}: {why}");
+            }
+        }
+    }
+
     fn print(&self, json: bool) -> Exit {
         if json {
             match serde_json::to_string_pretty(self) {
@@ -305,11 +321,7 @@ impl Summary {
             for Line { path, destination, .. } in would_send {
                 println!("would send  {destination}  {path}");
             }
-            for (lines, said) in [(skipped, "skipped"), (held_back, "held back"), (given_up, "given up")] {
-                for Line { path, destination, why } in lines {
-                    println!("{said:9}  {destination}  {path}: {why}");
-                }
-            }
+            self.print_unsent();
             println!(
                 "{} sent, {} skipped, {} held back, {} given up",
                 sent.len(),

@@ -139,7 +139,7 @@ impl Report {
 }
 
 /// The row for the ledger; `None` where nothing was found out.
-fn row(job: &Job, output: &Output, outcome: &Outcome) -> Option<BuildRow> {
+pub(super) fn row(job: &Job, output: &Output, outcome: &Outcome) -> Option<BuildRow> {
     let core = output.installed.as_ref().map(|info| &info.core);
     let (kind, result) = match outcome {
         Outcome::Built { nar_hash, nar_size } => (BuildKind::Built, Some((*nar_hash, *nar_size))),
@@ -214,16 +214,33 @@ impl From<Trouble> for Hindrance {
 }
 
 /// The ledger and the caches, for what they have to say of what is built again.
-struct Recorder<'a> {
+pub(super) struct Recorder<'a> {
     config: &'a Config,
     storage: Option<Sqlite>,
     caches: Option<(Upstreams, Relay)>,
     /// Whether all that was to be written is; `None` until something was.
-    is_written: Option<bool>,
+    pub(super) is_written: Option<bool>,
 }
 
 impl<'a> Recorder<'a> {
     fn new(config: &'a Config) -> Self {
+        let caches = match Upstreams::new(config) {
+            Ok(upstreams) => {
+                let spool = config.state_directory.join("spool");
+                let relay =
+                    Relay::new(&config.serving, &config.limits, config.patience, spool, Ledger::off());
+                Some((upstreams, relay))
+            }
+            Err(error) => {
+                eprintln!("countersign: no cache is asked what it claims: {error}");
+                None
+            }
+        };
+        Self { caches, ..Self::without_caches(config) }
+    }
+
+    /// One that compares with what the ledger has of claims, and asks nobody.
+    pub(super) fn without_caches(config: &'a Config) -> Self {
         let terms = Terms { limit: config.limits.evidence.bytes(), ..Terms::default() };
         let storage = match Sqlite::open(&config.state_directory, &terms) {
             Ok(storage) => Some(storage),
@@ -232,24 +249,11 @@ impl<'a> Recorder<'a> {
                 None
             }
         };
-        let caches = match Upstreams::new(config) {
-            Ok(upstreams) => {
-                let spool = config.state_directory.join("spool");
-                Some((
-                    upstreams,
-                    Relay::new(&config.serving, &config.limits, config.patience, spool, Ledger::off()),
-                ))
-            }
-            Err(error) => {
-                eprintln!("countersign: no cache is asked what it claims: {error}");
-                None
-            }
-        };
-        Self { config, storage, caches, is_written: None }
+        Self { config, storage, caches: None, is_written: None }
     }
 
     /// What every cache claims now; of one that does not answer, what the ledger has of it.
-    fn claims(&mut self, path: &StorePath) -> Vec<Claimed> {
+    pub(super) fn claims(&mut self, path: &StorePath) -> Vec<Claimed> {
         let mut claims: Vec<Claimed> = self.ask(path).iter().filter_map(Told::counted).collect();
         if let Some(storage) = &mut self.storage {
             match storage.earlier(path.hash_part()) {
@@ -273,7 +277,7 @@ impl<'a> Recorder<'a> {
         told.into_iter().filter(|told| told.path == path.to_string()).collect()
     }
 
-    fn write(&mut self, row: Option<&BuildRow>, output: &Output, claims: &[Claimed]) {
+    pub(super) fn write(&mut self, row: Option<&BuildRow>, output: &Output, claims: &[Claimed]) {
         let Some(row) = row else { return };
         let events = compare(row, references(output, Some(row)), claims);
         let batch = Batch { builds: vec![row.clone()], events, ..Batch::default() };

@@ -270,12 +270,14 @@ impl Place {
         }
     }
 
-    /// Makes sure that the place is a cache of our store directory: `nix-cache-info` is put where it is missing.
+    /// Makes sure that the place is a cache of our store directory: `nix-cache-info` is put where it is missing. One
+    /// that nobody should ask for many paths says so, and that it wants to be asked last.
     ///
     /// # Errors
     /// [`PlaceError`], of kind [`PlaceErrorKind::OtherStore`] if it is a cache of another store directory.
     pub async fn prepare(&self, want_mass_query: bool) -> Result<(), PlaceError> {
-        let ours = NixCacheInfo { store_dir: self.store_dir.clone(), want_mass_query, priority: None };
+        let priority = (!want_mass_query).then_some(LAST);
+        let ours = NixCacheInfo { store_dir: self.store_dir.clone(), want_mass_query, priority };
         // Somebody else may put theirs between our look and our put.
         for _ in 0..ROUNDS {
             if let Some(found) = self.get(CACHE_INFO, CACHE_INFO_MAX as u64).await? {
@@ -302,6 +304,9 @@ impl Place {
 }
 
 const CACHE_INFO: &str = "nix-cache-info";
+
+/// The priority of a place without bytes. Caches say 50 or less, so a Nix that asks it by mistake asks it last.
+const LAST: u32 = 1000;
 
 /// How often something is tried again because others changed it meanwhile.
 const ROUNDS: usize = 5;

@@ -165,9 +165,10 @@ pub(super) fn ask_caches(
     }
 }
 
-/// Whether two rows tell of one result: a path that is built again with the same result is the same build.
+/// Whether two rows tell of one result: a path that is built again with the same result is the same build, and one
+/// that was rebuilt alike is called built here by the store from then on.
 fn is_same(known: &BuildRow, build: &BuildRow) -> bool {
-    known.kind == build.kind
+    matches!(known.kind, BuildKind::Built | BuildKind::RebuiltEqual)
         && known.path == build.path
         && known.nar_hash == build.nar_hash
         && known.nar_size == build.nar_size

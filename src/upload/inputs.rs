@@ -82,7 +82,7 @@ pub(super) fn check(
 }
 
 /// The sources and the outputs that a derivation names; `None` if one of them is not known.
-fn direct_inputs(
+pub(super) fn direct_inputs(
     records: &mut impl Records,
     derivation: &StorePath,
 ) -> Result<Option<Vec<StorePath>>, StoreError> {

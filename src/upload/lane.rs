@@ -1,6 +1,6 @@
 //! One destination: its entries are worked on here, and nowhere else, so that its troubles are its own.
 
-use crate::config::{Destination, Target};
+use crate::config::{Destination, Publish, Target};
 use crate::destination::{Names, Place, PlaceError};
 use crate::format::StoreDir;
 use crate::queue::{after, back_off};
@@ -63,7 +63,8 @@ impl Lane {
             return Ok(Arc::clone(place));
         }
         let place = Arc::new(Place::open(&self.destination, store_dir, &self.names)?);
-        runtime.block_on(place.prepare(true))?;
+        // Bytes are never there, so nobody should ask for many paths at once.
+        runtime.block_on(place.prepare(self.destination.publish == Publish::Nars))?;
         self.inner().place = Some(Arc::clone(&place));
         Ok(place)
     }

@@ -27,6 +27,7 @@ mod link;
 mod lock;
 mod looked;
 mod permits;
+mod references;
 mod step;
 mod sweep;
 mod uploader;

@@ -3,7 +3,7 @@
 //! *Examine* what is queued: is it there already, may it go, may our key sign it; then pack it, compare its hash
 //! with the store's record, and store its NAR. *Publish* what is stored: once every reference is there, sign the
 //! store's record as it is now and put the narinfo. A path is signed only after this process hashed its bytes
-//! with the result that the store has recorded.
+//! with the result that the store has recorded. Where claims alone are sent, [`claim`] does all of it.
 
 use crate::config::{Inputs, Publish};
 use crate::crash;
@@ -28,6 +28,8 @@ use std::path::Path;
 use std::sync::PoisonError;
 use std::time::Duration;
 
+mod claim;
+
 /// Why a step was not made.
 #[derive(Debug)]
 pub(super) enum Setback {
@@ -48,6 +50,9 @@ pub(super) fn step(shared: &Shared, lane: &Lane, row: &Row) -> Result<Event, Set
         note_build(shared, &info, row.derivation.as_ref());
     }
     let work = Work { shared, lane, row, place: &place, info: &info };
+    if lane.destination.publish == Publish::Claims && !row.entry.is_finished() {
+        return work.claim();
+    }
     match &row.entry.state {
         State::Queued => work.examine(),
         State::Stored(nar) => work.publish(nar),
@@ -108,16 +113,7 @@ impl Work<'_> {
             return self.examine_incomplete(Licence::Sign(others));
         }
         // Ours beside theirs: only over bytes that were hashed here.
-        let own = &self.shared.keys.public();
-        let text = crate::format::fingerprint(&self.shared.store_dir, self.core());
-        let has = |key: &crate::format::VerifyingKey| {
-            there
-                .narinfo
-                .signatures
-                .iter()
-                .any(|s| s.key_name() == key.name() && key.verify(text.as_bytes(), s))
-        };
-        if own.iter().all(has) {
+        if self.has_ours(there) {
             return Ok(Event::Published);
         }
         if let Some(unendorsed) = self.unendorsed_inputs(&Licence::Sign(others.clone()))? {
@@ -132,6 +128,16 @@ impl Work<'_> {
             Some(event) => Ok(event),
             None => self.put_narinfo(nar, self.signed(others)?),
         }
+    }
+
+    /// Whether each of our keys has signed what is there, which is of our core.
+    fn has_ours(&self, there: &There) -> bool {
+        let text = crate::format::fingerprint(&self.shared.store_dir, self.core());
+        let signatures = &there.narinfo.signatures;
+        let has = |key: &crate::format::VerifyingKey| {
+            signatures.iter().any(|s| s.key_name() == key.name() && key.verify(text.as_bytes(), s))
+        };
+        self.shared.keys.public().iter().all(has)
     }
 
     /// A narinfo is there, of the same core, and its NAR is not: ours takes its place, if it may go.
@@ -169,12 +175,6 @@ impl Work<'_> {
     }
 
     fn put_nar(&self, packed: &Packed, file: &Path) -> Result<Event, Setback> {
-        if self.lane.destination.publish == Publish::Claims {
-            return Ok(Event::Held(
-                "destinations that take claims alone are not supported yet".to_owned(),
-                None,
-            ));
-        }
         let nar = self.shared.runtime.block_on(publish_nar(self.place, packed, file))?;
         crash::point("nar stored", &self.row.path);
         Ok(Event::NarStored(StoredNar {

@@ -16,6 +16,7 @@ use crate::upload::keys::{Keys, KeysError};
 use crate::upload::lane::Lane;
 use crate::upload::link::Link;
 use crate::upload::permits::Permits;
+use crate::upload::references::Known;
 use crate::upload::step::{Setback, step};
 use crate::upload::sweep::Sweep;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -72,6 +73,7 @@ pub(super) struct Shared {
     pub(super) packed: PathBuf,
     pub(super) packing: Permits,
     pub(super) builds: Builds,
+    pub(super) known: Known,
     pub(super) stopping: AtomicBool,
     /// Whether what the hook had left before the start is taken.
     taken: AtomicBool,
@@ -137,6 +139,7 @@ impl Uploader {
             packed,
             packing: Permits::new(config.upload.jobs.get()),
             builds,
+            known: Known::default(),
             stopping: AtomicBool::new(false),
             taken: AtomicBool::new(false),
             lanes: config.destinations.iter().map(|d| Lane::new(d.clone(), names.clone())).collect(),

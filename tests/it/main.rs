@@ -44,3 +44,4 @@ mod uploader;
 mod uploads;
 mod upstreams;
 mod verdicts;
+mod witness;

@@ -1,0 +1,229 @@
+//! What a path refers to, found in its bytes as Nix finds it.
+//!
+//! Where Nix built a path, it looked for the references itself. Where it built one again and compared, it compared the
+//! bytes alone: what is recorded of a downloaded path then is still what the cache said. So before we claim a core, its
+//! References are looked for: every one that is recorded must be in the bytes, and nothing else that the build could have
+//! seen may be. What that was is known as far as the derivation and its inputs are still in the store, as they are after a
+//! rebuild; one that was built long ago may have lost them, and then only those that are recorded can be looked for.
+//!
+//! A derivation that has Nix forget references (`unsafeDiscardReferences`) fails this, and is not claimed.
+//!
+//! Source: NixOS/nix `src/libstore/path-references.cc`, `src/libutil/references.cc` (`search`).
+
+use crate::format::{References, StorePath};
+use crate::store::StoreError;
+use crate::upload::inputs::{Records, direct_inputs};
+use std::collections::{HashMap, HashSet};
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What paths of the store refer to, as far as that was asked for.
+#[derive(Debug, Default)]
+pub(super) struct Known(Mutex<HashMap<StorePath, Arc<[StorePath]>>>);
+
+/// Bytes on their way to somebody else, in which hash parts are looked for.
+#[derive(Debug)]
+pub(super) struct Search {
+    wanted: HashMap<[u8; LENGTH], StorePath>,
+    found: HashSet<StorePath>,
+    /// The last bytes that were seen, too few to be a hash part.
+    tail: Vec<u8>,
+}
+
+/// A difference between what is recorded and what is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Difference {
+    /// This is recorded, and nothing of it is in the bytes.
+    Missing(StorePath),
+    /// This is in the bytes, and it is not recorded.
+    Unrecorded(StorePath),
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Missing(path) => write!(
+                f,
+                "the store has recorded that it refers to {path}, and nothing in its files does: whoever it was downloaded \
+                 from may have said so"
+            ),
+            Self::Unrecorded(path) => write!(
+                f,
+                "its files refer to {path}, which the store has not recorded: whoever it was downloaded from may have left \
+                 it out"
+            ),
+        }
+    }
+}
+
+impl Known {
+    /// A search for all that a path can refer to: what it is recorded to, itself and its siblings, and what was there when
+    /// it was built, which is the closure of its derivation's inputs.
+    pub(super) fn search(
+        &self,
+        records: &mut impl Records,
+        path: &StorePath,
+        recorded: &References,
+        derivation: Option<&StorePath>,
+    ) -> Result<Search, StoreError> {
+        let mut waiting = Vec::new();
+        let mut seen: HashSet<StorePath> = recorded.iter().cloned().collect();
+        seen.insert(path.clone());
+        if let Some(derivation) = derivation
+            && let Some(read) = records.derivation(derivation)?
+        {
+            seen.extend(read.outputs.into_iter().filter_map(|output| output.path));
+            waiting.extend(direct_inputs(records, derivation)?.unwrap_or_default());
+        }
+        while let Some(path) = waiting.pop() {
+            let below = self.below(records, &path)?;
+            if seen.len() >= MOST {
+                break;
+            }
+            if seen.insert(path) {
+                waiting.extend(below.iter().filter(|path| !seen.contains(path)).cloned());
+            }
+        }
+        Ok(Search::new(seen))
+    }
+
+    /// What a path refers to; nothing for one that is not there.
+    fn below(&self, records: &mut impl Records, path: &StorePath) -> Result<Arc<[StorePath]>, StoreError> {
+        let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(below) = known().get(path) {
+            return Ok(Arc::clone(below));
+        }
+        let Some(info) = records.path_info(path)? else { return Ok(Arc::default()) };
+        let below: Arc<[StorePath]> = info.core.references.iter().cloned().collect();
+        let mut known = known();
+        if known.len() >= MOST {
+            known.clear();
+        }
+        known.insert(path.clone(), Arc::clone(&below));
+        Ok(below)
+    }
+}
+
+impl Search {
+    fn new(wanted: impl IntoIterator<Item = StorePath>) -> Self {
+        let key = |path: StorePath| {
+            let text: [u8; LENGTH] = path.hash_part().to_string().as_bytes().try_into().ok()?;
+            Some((text, path))
+        };
+        let wanted = wanted.into_iter().filter_map(key).collect();
+        Self { wanted, found: HashSet::new(), tail: Vec::new() }
+    }
+
+    /// Passes bytes on, and looks at them.
+    pub(super) fn beside<'a>(&'a mut self, out: &'a mut dyn Write) -> impl Write + 'a {
+        Beside { search: self, out }
+    }
+
+    /// The first difference from what is recorded, if there is one.
+    pub(super) fn difference(&self, recorded: &References) -> Option<Difference> {
+        let missing = recorded.iter().find(|path| !self.found.contains(path)).cloned();
+        let unrecorded = || self.found.iter().filter(|path| !recorded.contains(path)).min().cloned();
+        missing.map(Difference::Missing).or_else(|| unrecorded().map(Difference::Unrecorded))
+    }
+
+    fn take(&mut self, bytes: &[u8]) {
+        let ahead = bytes.len().min(LENGTH - 1);
+        let mut seam = std::mem::take(&mut self.tail);
+        seam.extend(bytes.iter().take(ahead));
+        self.look(&seam);
+        self.look(bytes);
+        let end = if bytes.len() >= LENGTH { bytes } else { &seam };
+        self.tail = end.iter().skip(end.len().saturating_sub(LENGTH - 1)).copied().collect();
+    }
+
+    fn look(&mut self, bytes: &[u8]) {
+        let mut at = 0;
+        while let Some(window) = bytes.get(at..at + LENGTH) {
+            // Of 32 bytes the last that cannot be part of a hash tells how far there is none.
+            if let Some(other) = window.iter().rposition(|byte| !IS_BASE32[usize::from(*byte)]) {
+                at += other + 1;
+                continue;
+            }
+            if let Some(path) = self.wanted.get(window) {
+                self.found.insert(path.clone());
+            }
+            at += 1;
+        }
+    }
+}
+
+struct Beside<'a> {
+    search: &'a mut Search,
+    out: &'a mut dyn Write,
+}
+
+impl Write for Beside<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.search.take(bytes.get(..written).unwrap_or(bytes));
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// Characters of a hash part.
+const LENGTH: usize = 32;
+
+/// Which bytes may be in a hash part: all digits and small letters but e, o, t and u.
+const IS_BASE32: [bool; 256] = {
+    let mut is = [false; 256];
+    let alphabet = b"0123456789abcdfghijklmnpqrsvwxyz";
+    let mut n = 0;
+    while n < alphabet.len() {
+        is[alphabet[n] as usize] = true;
+        n += 1;
+    }
+    is
+};
+
+/// Paths that are known, and looked for, at most. A guess: more than any build has seen.
+const MOST: usize = 200_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(n: u8) -> StorePath {
+        let digit = "0123456789abcdfghijklmnpqrsvwxyz".chars().nth(usize::from(n)).unwrap();
+        StorePath::from_base_name(&format!("{}-{n}", String::from(digit).repeat(32))).unwrap()
+    }
+
+    fn found(text: &[u8], piece: usize) -> Vec<u8> {
+        let mut search = Search::new((0..4).map(path));
+        let mut out = Vec::new();
+        for piece in text.chunks(piece) {
+            search.beside(&mut out).write_all(piece).unwrap();
+        }
+        assert_eq!(out, text, "everything is passed on");
+        (0..4).filter(|n| search.found.contains(&path(*n))).collect()
+    }
+
+    #[test]
+    fn hash_parts_are_found_wherever_the_pieces_end() {
+        let text =
+            format!("x/nix/store/{}yye{}e{}", path(1), path(3).hash_part(), &path(2).to_string()[..31]);
+        for piece in 1..text.len() + 1 {
+            assert_eq!(found(text.as_bytes(), piece), [1, 3], "pieces of {piece}");
+        }
+        assert_eq!(found(b"", 1), [0; 0]);
+    }
+
+    #[test]
+    fn both_differences_are_told() {
+        let mut search = Search::new((0..4).map(path));
+        let mut out = io::sink();
+        write!(search.beside(&mut out), "{} {}", path(1), path(2)).unwrap();
+        let of = |paths: &[u8]| References::from_unsorted(paths.iter().copied().map(path).collect());
+        assert_eq!(search.difference(&of(&[1, 2])), None);
+        assert_eq!(search.difference(&of(&[1, 2, 3])), Some(Difference::Missing(path(3))));
+        assert_eq!(search.difference(&of(&[2])), Some(Difference::Unrecorded(path(1))));
+    }
+}
