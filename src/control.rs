@@ -1,18 +1,20 @@
 //! The control socket: how commands ask a running service.
 //!
-//! `control.sock` in `$RUNTIME_DIRECTORY`, else in the state directory; HTTP over it: `GET /status`, and
-//! `GET /explain/HASH` for what is known and decided of a path. The socket is for its owner alone (0600); where a group `countersign` exists it may use it
+//! `control.sock` in `$RUNTIME_DIRECTORY`, else in the state directory; HTTP over it: `GET /status`, `GET /explain/HASH`
+//! for what is known and decided of a path, and `POST /published`, by which the uploader says what is at a cache now. That
+//! has an absence forgotten and a cache asked again, and nothing else, so whoever may use the socket may say it. The socket is for its owner alone (0600); where a group `countersign` exists it may use it
 //! too (0660). The peer's credentials are checked besides, since a mode can be changed by mistake.
 
 use crate::explain::Explanation;
 use crate::format::HashPart;
 use crate::status::Status;
 use http::{Request, Response, StatusCode};
-use http_body_util::{BodyExt, Empty, Full, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use std::convert::Infallible;
 use std::fs::{self, Permissions};
 use std::io;
@@ -70,6 +72,15 @@ pub fn listen(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
+/// Paths that were published where caches find them.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Published {
+    /// The caches, by their names in the configuration.
+    pub caches: Vec<String>,
+    /// The hash parts of the paths.
+    pub paths: Vec<String>,
+}
+
 /// What commands may ask.
 pub trait Answers: Send + Sync + 'static {
     /// How the service is.
@@ -77,6 +88,9 @@ pub trait Answers: Send + Sync + 'static {
 
     /// What every cache says of a path, and what is decided on it.
     fn explain(&self, path: HashPart) -> impl Future<Output = Explanation> + Send;
+
+    /// That caches do not have a path is forgotten.
+    fn published(&self, path: HashPart, caches: &[String]) -> impl Future<Output = ()> + Send;
 }
 
 /// Answers on the control socket until `stop`.
@@ -100,7 +114,7 @@ pub async fn serve(listener: UnixListener, answers: impl Answers, stop: Cancella
         tokio::spawn(async move {
             let answer = service_fn(|request: Request<Incoming>| {
                 let answers = Arc::clone(&answers);
-                async move { Ok::<_, Infallible>(answer(&request, &*answers).await) }
+                async move { Ok::<_, Infallible>(answer(request, &*answers).await) }
             });
             let mut http = hyper::server::conn::http1::Builder::new();
             let connection = http
@@ -116,9 +130,13 @@ pub async fn serve(listener: UnixListener, answers: impl Answers, stop: Cancella
     }
 }
 
-async fn answer(request: &Request<Incoming>, answers: &impl Answers) -> Response<Full<Bytes>> {
+async fn answer(request: Request<Incoming>, answers: &impl Answers) -> Response<Full<Bytes>> {
     let body = match (request.method().as_str(), request.uri().path()) {
         ("GET", "/status") => serde_json::to_vec(&answers.status()).ok(),
+        ("POST", "/published") => match tokio::time::timeout(PATIENCE, published(request, answers)).await {
+            Ok(taken) => taken.and_then(|taken| serde_json::to_vec(&taken).ok()),
+            Err(_) => None,
+        },
         ("GET", path) => match path.strip_prefix("/explain/").map(HashPart::parse) {
             Some(Ok(path)) => serde_json::to_vec(&answers.explain(path).await).ok(),
             _ => None,
@@ -129,6 +147,17 @@ async fn answer(request: &Request<Incoming>, answers: &impl Answers) -> Response
     let mut response = Response::new(Full::new(Bytes::from(body.unwrap_or_default())));
     *response.status_mut() = code;
     response
+}
+
+/// Takes what was published; how many paths. `None` if it makes no sense, or is too much.
+async fn published(request: Request<Incoming>, answers: &impl Answers) -> Option<usize> {
+    let body = Limited::new(request.into_body(), LONGEST_NEWS).collect().await.ok()?.to_bytes();
+    let Published { caches, paths } = serde_json::from_slice(&body).ok()?;
+    let paths: Vec<HashPart> = paths.iter().map(|path| HashPart::parse(path).ok()).collect::<Option<_>>()?;
+    for path in &paths {
+        answers.published(*path, &caches).await;
+    }
+    Some(paths.len())
 }
 
 /// Root, our own user, and whoever the socket's mode lets in by its group.
@@ -163,7 +192,26 @@ pub async fn ask_explanation(path: &Path, asked: HashPart) -> Result<Explanation
     ask(path, &format!("/explain/{asked}"), LONGEST_QUESTION).await
 }
 
+/// Tells the service what is at a cache now.
+///
+/// # Errors
+/// [`ControlError`] if nobody answers, or not as expected.
+pub async fn tell_published(path: &Path, news: &Published) -> Result<(), ControlError> {
+    let body = serde_json::to_vec(news)
+        .map_err(|error| ControlError::Unexpected { path: path.to_owned(), what: error.to_string() })?;
+    let request = Request::post("/published").header("host", "control").body(Full::new(Bytes::from(body)));
+    send::<usize>(path, request, NEWS_PATIENCE).await.map(drop)
+}
+
 async fn ask<T: DeserializeOwned>(path: &Path, what: &str, patience: Duration) -> Result<T, ControlError> {
+    send(path, Request::get(what).header("host", "control").body(Full::default()), patience).await
+}
+
+async fn send<T: DeserializeOwned>(
+    path: &Path,
+    request: http::Result<Request<Full<Bytes>>>,
+    patience: Duration,
+) -> Result<T, ControlError> {
     let unexpected = |what: String| ControlError::Unexpected { path: path.to_owned(), what };
     let stream = UnixStream::connect(path).await;
     let stream = stream.map_err(|source| ControlError::Unreachable { path: path.to_owned(), source })?;
@@ -171,7 +219,6 @@ async fn ask<T: DeserializeOwned>(path: &Path, what: &str, patience: Duration) -
         let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = handshake.map_err(|e| unexpected(e.to_string()))?;
         tokio::spawn(connection);
-        let request = Request::get(what).header("host", "control").body(Empty::<Bytes>::new());
         let request = request.map_err(|e| unexpected(e.to_string()))?;
         let response = sender.send_request(request).await.map_err(|e| unexpected(e.to_string()))?;
         let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
@@ -194,6 +241,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// After a failed accept, so as not to spin.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long the uploader waits for its news to be taken. A guess: no disk is waited for, but one that is read.
+const NEWS_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Bytes of what was published: a thousand paths.
+const LONGEST_NEWS: usize = 64 * 1024;
 
 /// Longer than any status.
 const LONGEST_ANSWER: usize = 1024 * 1024;

@@ -11,6 +11,7 @@
 mod flight;
 mod line;
 mod told;
+mod uploaded;
 
 pub use line::Peer;
 
@@ -21,6 +22,7 @@ use crate::format::HashPart;
 use crate::memo::flight::{Flight, Flights};
 use crate::memo::line::Line;
 use crate::memo::told::Told;
+use crate::memo::uploaded::Uploaded;
 use crate::question::{Question, lasts, recall, recollect};
 use crate::status::VerdictCounts;
 use crate::transfer::{Relay, Withdrawn};
@@ -49,6 +51,7 @@ struct Inner {
     answers: Remembered,
     ledger: Ledger,
     told: Told,
+    uploaded: Uploaded,
     flights: Flights,
     line: Line,
     prefetching: Option<Arc<Semaphore>>,
@@ -149,6 +152,7 @@ impl Verdicts {
             answers,
             ledger,
             told,
+            uploaded: Uploaded::default(),
             flights,
             line,
             prefetching,
@@ -236,7 +240,7 @@ impl Verdicts {
         let question =
             Question::ask(&inner.upstreams, &inner.relay, asked, &known, earlier, Occasion::Wanted).await;
         if !question.heard.is_empty() {
-            inner.answers.add(asked, &question.known).await;
+            inner.remember(asked, &question.known).await;
             let after = inner.hold(&question.ballot, &question.known);
             if let Some(held) = inner.held.get(&asked) {
                 inner.supersede(asked, &held, &after);
@@ -244,6 +248,24 @@ impl Verdicts {
             inner.keep(&question.ballot, &question.earlier, &question.heard, &after).await;
         }
         question
+    }
+
+    /// That these caches, by their names, do not have a path is not remembered: it was published there just now. What they
+    /// and others claim of it stays.
+    pub async fn forget_absence(&self, asked: HashPart, caches: &[String]) {
+        let inner = &self.0;
+        let policy = inner.upstreams.policy();
+        let is_named = |id: &CacheId| {
+            policy.cache(*id).is_some_and(|cache| caches.iter().any(|name| **name == *cache.name))
+        };
+        let named: Vec<CacheId> = policy.cache_ids().filter(is_named).collect();
+        if named.is_empty() {
+            return;
+        }
+        inner.uploaded.note(asked, Instant::now());
+        inner.answers.forget_absence(asked, &named).await;
+        // Judged again when somebody asks. What is being sent on it goes on: nothing has been said against it.
+        inner.held.invalidate(&asked);
     }
 
     /// How often each outcome was reached.
@@ -305,13 +327,17 @@ impl Landing {
         let (earlier, occasion) = (inner.ledger.earlier(asked), self.flight.occasion());
         let question = Question::ask(&inner.upstreams, &inner.relay, asked, &known, earlier, occasion).await;
         if !question.heard.is_empty() {
-            inner.answers.add(asked, &question.known).await;
+            inner.remember(asked, &question.known).await;
         }
         let held = Arc::new(inner.hold(&question.ballot, &question.known));
         inner.report(&held, asked);
         inner.keep(&question.ballot, &question.earlier, &question.heard, &held).await;
         if !held.lasts.is_zero() {
             inner.held.insert(asked, Arc::clone(&held));
+            // Looked at afterwards: that may have been said just now.
+            if inner.is_uploaded(asked) {
+                inner.held.invalidate(&asked);
+            }
         }
         drop(leave);
         self.land(Arc::clone(&held));
@@ -347,6 +373,19 @@ impl Inner {
             return None;
         }
         Some(held)
+    }
+
+    /// Remembers what was said of a path, but for absences where it was published a moment ago.
+    async fn remember(&self, asked: HashPart, known: &[Known]) {
+        self.answers.add(asked, known).await;
+        if self.is_uploaded(asked) {
+            let all: Vec<CacheId> = self.upstreams.policy().cache_ids().collect();
+            self.answers.forget_absence(asked, &all).await;
+        }
+    }
+
+    fn is_uploaded(&self, asked: HashPart) -> bool {
+        self.uploaded.is_recent(asked, Instant::now())
     }
 
     /// What is known of a path of which nobody has been asked.
@@ -400,7 +439,7 @@ impl Inner {
     /// Judges answers that come after the verdict; one that changes what is served withdraws it.
     async fn listen_on(&self, asked: HashPart, mut question: Question, held: Arc<Held>) {
         while question.late_answer(&self.upstreams).await.is_some() {
-            self.answers.add(asked, &question.known).await;
+            self.remember(asked, &question.known).await;
             let after = self.hold(&question.ballot, &question.known);
             if self.supersede(asked, &held, &after) {
                 self.report(&after, asked);

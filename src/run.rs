@@ -211,6 +211,10 @@ impl control::Answers for Answers {
         let (ballot, earlier) = (&question.ballot, &question.earlier);
         Explanation::of(service.upstreams(), ballot, earlier, Source::Service, clock::now())
     }
+
+    async fn published(&self, path: HashPart, caches: &[String]) {
+        self.current.load_full().verdicts().forget_absence(path, caches).await;
+    }
 }
 
 fn cache_status(cache: &RemoteCache) -> CacheStatus {

@@ -74,6 +74,7 @@ const EDGES: &[(&str, &[&str])] = &[
         &[
             "clock",
             "config",
+            "control",
             "crash",
             "destination",
             "evidence",

@@ -15,6 +15,7 @@
 //! one what the caches say.
 
 mod ahead;
+mod announce;
 mod asker;
 mod builds;
 mod folder;

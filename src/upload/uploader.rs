@@ -9,6 +9,7 @@ use crate::spool::Spool;
 use crate::state::{StateDirectory, StateError};
 use crate::store::{AddressError, StoreAddress};
 use crate::trust::{Policy, Timestamp};
+use crate::upload::announce::Announcer;
 use crate::upload::asker::Asker;
 use crate::upload::builds::{Build, Builds, ask_caches};
 use crate::upload::intake::Intake;
@@ -74,6 +75,7 @@ pub(super) struct Shared {
     pub(super) packing: Permits,
     pub(super) builds: Builds,
     pub(super) known: Known,
+    announcer: Announcer,
     pub(super) stopping: AtomicBool,
     /// Whether what the hook had left before the start is taken.
     taken: AtomicBool,
@@ -140,6 +142,7 @@ impl Uploader {
             packing: Permits::new(config.upload.jobs.get()),
             builds,
             known: Known::default(),
+            announcer: Announcer::new(config),
             stopping: AtomicBool::new(false),
             taken: AtomicBool::new(false),
             lanes: config.destinations.iter().map(|d| Lane::new(d.clone(), names.clone())).collect(),
@@ -357,6 +360,9 @@ impl Shared {
                 Event::Failed(text, least)
             }
         };
+        if event == Event::Published {
+            self.announcer.published(lane.name(), &row.path, &self.runtime);
+        }
         crash::point("step made", &row.path);
         let Some(told) = self.queue().tell(row.id, event, &terms)? else { return Ok(()) };
         crash::point("step noted", &row.path);

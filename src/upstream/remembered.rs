@@ -91,6 +91,12 @@ impl Remembered {
         self.with(&self.0.writing, move |inner| inner.add(asked, said)).await;
     }
 
+    /// Forgets that these caches do not have a path.
+    pub async fn forget_absence(&self, asked: HashPart, caches: &[CacheId]) {
+        let caches = caches.to_vec();
+        self.with(&self.0.writing, move |inner| inner.forget_absence(asked, &caches)).await;
+    }
+
     /// Whether something was said of a path within the last hour.
     pub fn is_recent(&self, asked: HashPart) -> bool {
         let now = self.0.seconds();
@@ -160,7 +166,19 @@ impl Inner {
                 None => newest.push(known),
             }
         }
-        let record = encode(&newest, self.began);
+        self.write(asked, &newest)
+    }
+
+    fn forget_absence(&self, asked: HashPart, caches: &[CacheId]) -> io::Result<()> {
+        let said = self.read(asked)?;
+        let stays = |known: &&Known| !(matches!(known.said, Said::NotFound) && caches.contains(&known.cache));
+        let stay: Vec<Known> = said.iter().filter(stays).cloned().collect();
+        if stay.len() == said.len() { Ok(()) } else { self.write(asked, &stay) }
+    }
+
+    /// Writes all that is remembered of a path.
+    fn write(&self, asked: HashPart, said: &[Known]) -> io::Result<()> {
+        let record = encode(said, self.began);
         let Ok(length) = u32::try_from(record.len()) else { return Ok(()) };
         if u64::from(length) > LONGEST {
             return Ok(());

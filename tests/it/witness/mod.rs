@@ -2,8 +2,10 @@
 //! signed, and what a second Countersign makes of it.
 
 mod claims;
+mod fresh;
 mod never;
 mod rebuilding;
+mod second;
 
 use crate::support::dirs::Dir;
 use crate::support::nix_daemon::{NixDaemon, full};
