@@ -3,10 +3,10 @@
 
 use crate::evidence::sqlite;
 use rusqlite::{Connection, OpenFlags};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::Duration;
 
 /// Wakes the thread that does it, which ends with this value.
@@ -43,43 +43,76 @@ impl Checkpointer {
     }
 }
 
-fn run(path: &PathBuf, woken: &Receiver<()>, is_emptying: &AtomicBool) {
-    while woken.recv().is_ok() {
-        std::thread::sleep(GATHER);
-        let mut before = None;
-        for _ in 0..MOST_ROUNDS {
-            let log = match checkpoint(path) {
-                Ok(log) => log,
-                // The writer finds it as well, says it, and has a bound of its own for the log.
-                Err(error) => {
-                    tracing::debug!(%error, "the ledger's log stays as it is for now");
-                    break;
-                }
-            };
-            // Whatever was written meanwhile is not moved yet, and keeps the log from beginning anew.
-            let is_done = log.moved == log.pages && before == Some(log.pages);
-            if log.pages <= LONG || is_done {
-                break;
+fn run(path: &Path, woken: &Receiver<()>, is_emptying: &AtomicBool) {
+    let mut log = Log { path, open: None };
+    loop {
+        let wake = match log.open {
+            Some(_) => woken.recv_timeout(IDLE),
+            None => woken.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        match wake {
+            Ok(()) => {
+                std::thread::sleep(GATHER);
+                log.empty(is_emptying);
+                is_emptying.store(false, Ordering::Relaxed);
             }
-            before = Some(log.pages);
-            is_emptying.store(true, Ordering::Relaxed);
+            // Whoever closes the file last puts the log away, and that is to be the writer.
+            Err(RecvTimeoutError::Timeout) => log.open = None,
+            Err(RecvTimeoutError::Disconnected) => return,
         }
-        is_emptying.store(false, Ordering::Relaxed);
     }
 }
 
+/// The log, and a connection to move it with for as long as there is something to move: to open one takes longer than
+/// what is then done with it.
+struct Log<'a> {
+    path: &'a Path,
+    open: Option<(Connection, (u64, u64))>,
+}
+
 /// What a checkpoint found and did, in pages.
-struct Log {
+struct Moved {
     pages: i64,
     moved: i64,
 }
 
-/// Opened each time: the file may have been replaced, and this takes far less than what follows.
-fn checkpoint(path: &PathBuf) -> rusqlite::Result<Log> {
-    let database = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    // Passive: it waits for nobody, and nobody for it.
-    let log = |row: &rusqlite::Row<'_>| Ok(Log { pages: row.get(1)?, moved: row.get(2)? });
-    database.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], log)
+impl Log<'_> {
+    /// Moves what is there, and where that is much, until nothing is left.
+    fn empty(&mut self, is_emptying: &AtomicBool) {
+        let mut before = None;
+        for _ in 0..MOST_ROUNDS {
+            let Moved { pages, moved } = match self.checkpoint() {
+                Ok(done) => done,
+                // The writer finds it as well, says it, and has a bound of its own for the log.
+                Err(error) => {
+                    tracing::debug!(%error, "the ledger's log stays as it is for now");
+                    self.open = None;
+                    return;
+                }
+            };
+            // Whatever was written meanwhile is not moved yet, and keeps the log from beginning anew.
+            if pages <= LONG || (moved == pages && before == Some(pages)) {
+                return;
+            }
+            before = Some(pages);
+            is_emptying.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn checkpoint(&mut self) -> Result<Moved, Box<dyn std::error::Error>> {
+        let is_at = sqlite::identity(self.path)?;
+        let (database, _) = match self.open.take_if(|(_, was_at)| *was_at == is_at) {
+            Some(open) => self.open.insert(open),
+            None => {
+                self.open = None;
+                let database = Connection::open_with_flags(self.path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+                self.open.insert((database, is_at))
+            }
+        };
+        // Passive: it waits for nobody, and nobody for it.
+        let done = |row: &rusqlite::Row<'_>| Ok(Moved { pages: row.get(1)?, moved: row.get(2)? });
+        Ok(database.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], done)?)
+    }
 }
 
 /// How long writing gathers before it is moved: each time the disk is synced twice.
@@ -90,3 +123,6 @@ const LONG: i64 = 4096;
 
 /// A reader that stays, or a writer that never rests, keeps a log from becoming empty.
 const MOST_ROUNDS: usize = 50;
+
+/// How soon the connection is closed when nothing is written.
+const IDLE: Duration = Duration::from_secs(1);

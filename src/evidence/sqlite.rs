@@ -270,7 +270,7 @@ impl Storage for Sqlite {
 }
 
 /// Which file a path leads to.
-fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
+pub(super) fn identity(path: &Path) -> std::io::Result<(u64, u64)> {
     std::fs::metadata(path).map(|file| (file.dev(), file.ino()))
 }
 
