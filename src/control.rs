@@ -1,8 +1,9 @@
 //! The control socket: how commands ask a running service.
 //!
-//! `control.sock` in `$RUNTIME_DIRECTORY`, else in the state directory; HTTP over it: `GET /status`, `GET /explain/HASH`
-//! for what is known and decided of a path, and `POST /published`, by which the uploader says what is at a cache now. That
-//! has an absence forgotten and a cache asked again, and nothing else, so whoever may use the socket may say it. The socket is for its owner alone (0600); where a group `countersign` exists it may use it
+//! `control.sock` in `$RUNTIME_DIRECTORY`, else in the state directory ([`find`] says where commands look); HTTP over it:
+//! `GET /status`, `GET /explain/HASH` for what is known and decided of a path, and `POST /published`, by which the
+//! uploader says what is at a cache now. That has an absence forgotten and a cache asked again, and nothing else, so
+//! whoever may use the socket may say it. The socket is for its owner alone (0600); where a group `countersign` exists it may use it
 //! too (0660). The peer's credentials are checked besides, since a mode can be changed by mistake.
 
 use crate::explain::Explanation;
@@ -18,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use std::convert::Infallible;
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +54,20 @@ pub fn path(state: &Path) -> PathBuf {
     runtime.unwrap_or_else(|| state.to_owned()).join("control.sock")
 }
 
+/// Where to ask for a service with this state directory: where one would listen that was started as we were, else where
+/// systemd has it make its socket, which gives `/run/NAME` to a unit that has `/var/lib/NAME` (systemd.exec(5)).
+pub fn find(state: &Path) -> PathBuf {
+    let usual = path(state);
+    match of_unit(state) {
+        Some(of_unit) if !usual.exists() && of_unit.exists() => of_unit,
+        _ => usual,
+    }
+}
+
+fn of_unit(state: &Path) -> Option<PathBuf> {
+    state.strip_prefix("/var/lib").ok().map(|name| Path::new("/run").join(name).join("control.sock"))
+}
+
 /// Listens on the control socket, replacing one that nobody listens on.
 ///
 /// # Errors
@@ -65,6 +80,8 @@ pub fn listen(path: &Path) -> io::Result<UnixListener> {
     }
     let listener = UnixListener::bind(path)?;
     let mode = match group_id("countersign") {
+        // A unit that runs in that group need not be let change owners.
+        Some(group) if fs::metadata(path)?.gid() == group => 0o660,
         Some(group) if std::os::unix::fs::chown(path, None, Some(group)).is_ok() => 0o660,
         _ => 0o600,
     };
@@ -250,3 +267,17 @@ const LONGEST_NEWS: usize = 64 * 1024;
 
 /// Longer than any status.
 const LONGEST_ANSWER: usize = 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_has_its_socket_beside_its_state() {
+        assert_eq!(of_unit(Path::new("/var/lib/countersign")), Some("/run/countersign/control.sock".into()));
+        assert_eq!(of_unit(Path::new("/home/u/.local/state/countersign")), None);
+        // Where nobody listens at either place, the usual one is named in what is said.
+        let state = Path::new("/var/lib/of-no-unit-at-all");
+        assert_eq!(find(state), path(state));
+    }
+}

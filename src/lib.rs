@@ -39,6 +39,7 @@ pub mod spool;
 pub mod state;
 pub mod status;
 pub mod store;
+pub mod supervisor;
 pub mod telemetry;
 pub mod transfer;
 pub mod trust;

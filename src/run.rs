@@ -12,7 +12,7 @@ use crate::state::{StateDirectory, StateError};
 use crate::status::{CacheStatus, EvidenceStatus, Status};
 use crate::transfer::Relay;
 use crate::upstream::{Remembered, RemoteCache, Upstreams, UpstreamsError, Why};
-use crate::web::{Acceptor, Hosts, ListenError, Listener, Service};
+use crate::web::{Acceptor, Hosts, ListenError, Listener, Probe, Service};
 use arc_swap::ArcSwap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -56,6 +56,7 @@ pub struct Running {
     control: Option<tokio::task::JoinHandle<()>>,
     about: Arc<ArcSwap<About>>,
     ledger: Ledger,
+    probe: Probe,
 }
 
 /// What the running service says of its configuration.
@@ -84,15 +85,30 @@ impl Running {
         let current = Arc::new(ArcSwap::from_pointee(service));
         let (connections, drain) = (config.limits.connections.get(), config.patience.drain);
         let acceptor = Acceptor::new(Arc::clone(&current), connections, drain);
+        let probe = Probe::new(&listeners, &acceptor);
         let stop = CancellationToken::new();
         let accepting = tokio::spawn(acceptor.run(listeners, stop.clone()));
         let control = control(&state, &current, &about, &places, &ledger, &stop);
-        Ok(Self { current, addresses, stop, accepting, places, control, about, ledger })
+        Ok(Self { current, addresses, stop, accepting, places, control, about, ledger, probe })
     }
 
     /// Where it listens, in words.
     pub fn places(&self) -> &[String] {
         &self.places
+    }
+
+    /// Where it listens and what it does there, in one line.
+    pub fn in_short(&self) -> String {
+        let doing = match self.about.load().mode {
+            Mode::Enforce => "enforcing",
+            Mode::Observe => "observing only",
+        };
+        format!("{doing}, listening on {}", self.places.join(", "))
+    }
+
+    /// What asks the service, from outside, whether it still answers.
+    pub fn probe(&self) -> Probe {
+        self.probe.clone()
     }
 
     /// The public key that clients must trust.

@@ -220,6 +220,19 @@ impl StateDirectory {
         self.public(mode)
     }
 
+    /// The public half of the key that countersigns in a mode, without the secret one being touched.
+    ///
+    /// # Errors
+    /// [`StateError::NoKey`] if there has never been one, else if it cannot be read or is none.
+    pub fn public_key(&self, mode: Mode) -> Result<VerifyingKey, StateError> {
+        let path = self.public(mode);
+        let text = read_plain(&path).map_err(|source| match source.kind() {
+            io::ErrorKind::NotFound => StateError::NoKey { path: path.clone() },
+            _ => StateError::Io { doing: "read", path: path.clone(), source },
+        })?;
+        VerifyingKey::parse(text.trim_end()).map_err(|source| StateError::Public { path, source })
+    }
+
     /// Replaces the key of a mode; the old public half is kept in `retired.pub`.
     ///
     /// # Errors
@@ -246,6 +259,7 @@ impl StateDirectory {
         let path = self.0.join("retired.pub");
         let append = || {
             let mut file = OpenOptions::new().append(true).create(true).mode(0o644).open(&path)?;
+            give_to_owner(&file, &path)?;
             let length = file.metadata()?.len();
             let written = writeln!(file, "{public}").and_then(|()| file.sync_all());
             if written.is_err() {
@@ -316,7 +330,8 @@ pub fn read_secret_key(path: &Path) -> Result<SigningKey, StateError> {
     let failed = |source| StateError::Io { doing: "read", path: path.to_owned(), source };
     let mut file = File::open(path).map_err(failed)?;
     let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
-    if mode & 0o077 != 0 {
+    let open = if is_handed_over(path) { mode & 0o037 } else { mode & 0o077 };
+    if open != 0 {
         return Err(StateError::Mode { path: path.to_owned(), mode });
     }
     let mut text = Zeroizing::new([0_u8; LONGEST_KEY_FILE]);
@@ -329,6 +344,26 @@ pub fn read_secret_key(path: &Path) -> Result<SigningKey, StateError> {
     }
     SigningKey::parse(text.get(..length).unwrap_or_default())
         .map_err(|source| StateError::Key { path: path.to_owned(), source })
+}
+
+/// A short text that another user may have put there: no link is followed, nothing is waited for.
+fn read_plain(path: &Path) -> io::Result<String> {
+    use rustix::fs::{Mode as FileMode, OFlags, open};
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = File::from(open(path, flags, FileMode::empty())?);
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+    }
+    let mut text = String::new();
+    file.take(LONGEST_KEY_FILE as u64).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Whether systemd put the file there for this process alone (systemd.exec(5), `LoadCredential=`). It is root's, in a
+/// directory that only our user can enter; that our user may read it is an entry of an ACL, which looks like the group's.
+fn is_handed_over(path: &Path) -> bool {
+    let directory = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|value| !value.is_empty());
+    directory.is_some_and(|directory| path.parent() == Some(Path::new(&directory)))
 }
 
 /// Writes a new secret key file, whole or not at all; an existing file is left alone.
@@ -404,6 +439,7 @@ fn write_beside(place: &Path, text: &str) -> Result<PathBuf, StateError> {
         std::fs::remove_file(&fresh)
             .or_else(|e| if e.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(e) })?;
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
+        give_to_owner(&file, place)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()
     };
@@ -412,6 +448,17 @@ fn write_beside(place: &Path, text: &str) -> Result<PathBuf, StateError> {
         StateError::Io { doing: "write", path: fresh.clone(), source }
     })?;
     Ok(fresh)
+}
+
+/// What root writes into the state directory of another user, as `key rotate` does, is that user's: the service must
+/// read it.
+fn give_to_owner(file: &File, place: &Path) -> io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let (about, parent) = (file.metadata()?, place.parent().unwrap_or_else(|| Path::new(".")).metadata()?);
+    if about.uid() == parent.uid() || !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    std::os::unix::fs::fchown(file, Some(parent.uid()), Some(parent.gid()))
 }
 
 fn rename(from: &Path, to: &Path) -> Result<(), StateError> {

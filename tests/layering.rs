@@ -69,6 +69,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     ("rebuild", &["format", "pack", "spool", "store"]),
     ("crash", &[]),
+    ("supervisor", &[]),
     (
         "upload",
         &[
@@ -106,6 +107,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "spool",
             "state",
             "store",
+            "supervisor",
             "upload",
             "telemetry",
             "transfer",

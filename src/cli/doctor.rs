@@ -131,7 +131,7 @@ fn connect(config: &Config, unknown: &mut Vec<Finding>) -> (Option<Store>, Optio
 
 /// What the configuration, the state directory and the service say.
 fn ours(config: &Config, unknown: &mut Vec<Finding>) -> Result<Ours, Exit> {
-    let control = control::path(&config.state_directory);
+    let control = control::find(&config.state_directory);
     let mut places: Vec<SocketAddr> = config.listen.iter().filter_map(tcp).collect();
     let service = match run_async(control::ask_status(&control))? {
         Ok(status) => {

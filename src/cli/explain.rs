@@ -41,7 +41,7 @@ pub(super) fn explain(config: &Config, path: &str, ask: bool, json: bool) -> Exi
 
 /// What the running service says; `None` if none runs.
 fn of_service(config: &Config, asked: HashPart) -> Result<Option<Explanation>, Exit> {
-    let socket = control::path(&config.state_directory);
+    let socket = control::find(&config.state_directory);
     match run_async(control::ask_explanation(&socket, asked))? {
         Ok(explanation) => Ok(Some(explanation)),
         Err(ControlError::Unreachable { .. }) => Ok(None),

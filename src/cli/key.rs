@@ -1,4 +1,4 @@
-//! `countersign key public|generate|rotate`.
+//! `countersign key public|generate|rotate`; `key include` has its own file.
 
 mod successor;
 
@@ -6,7 +6,7 @@ pub(super) use successor::succeed;
 
 use crate::cli::{Exit, fail, state};
 use crate::config::{Config, Listen, Mode};
-use crate::format::{KeyName, SigningKey};
+use crate::format::{KeyName, SigningKey, VerifyingKey};
 use crate::state::{generate_key, read_secret_key, write_new_secret_key};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -21,32 +21,39 @@ pub(super) fn public(config: &Config) -> Exit {
 
 /// Prints the lines of nix.conf that have Nix ask us and trust the key of the configured mode, and nothing else.
 pub(super) fn nix_conf(config: &Config) -> Exit {
-    let Some(address) = config.listen.iter().find_map(address) else {
-        eprintln!(
-            "countersign: `listen` has no IP address with a port of its own, and Nix asks nothing else"
-        );
-        return Exit::Config;
-    };
+    let Some(address) = asked_at(config) else { return Exit::Config };
     match state(config).existing_key(config.mode) {
         Ok(key) => {
-            let effect = match config.mode {
-                Mode::Enforce => "Nothing else is asked or trusted: this overrides what stands above.",
-                Mode::Observe => {
-                    "Observing only; enforce mode has another key. This overrides what stands above."
-                }
-            };
             // The file that this is put at the end of may lack the end of its last line.
-            println!("\n# Countersign. {effect}");
-            println!("substituters = http://{address}");
-            println!("trusted-public-keys = {}", key.verifying_key());
-            println!("require-sigs = true");
-            println!("# Asking again costs next to nothing, and verdicts change.");
-            println!("narinfo-cache-negative-ttl = 0");
-            println!("narinfo-cache-positive-ttl = 300");
+            print!("\n{}", nix_conf_lines(config.mode, address, &key.verifying_key()));
             Exit::Ok
         }
         Err(error) => fail(Exit::Io, &error),
     }
+}
+
+/// Where Nix on this machine reaches us; says so if it cannot.
+pub(super) fn asked_at(config: &Config) -> Option<SocketAddr> {
+    let found = config.listen.iter().find_map(address);
+    if found.is_none() {
+        eprintln!(
+            "countersign: `listen` has no IP address with a port of its own, and Nix asks nothing else"
+        );
+    }
+    found
+}
+
+/// The lines of nix.conf that have Nix ask us and trust this key, and nothing else.
+pub(super) fn nix_conf_lines(mode: Mode, address: SocketAddr, key: &VerifyingKey) -> String {
+    let effect = match mode {
+        Mode::Enforce => "Nothing else is asked or trusted: this overrides what stands above.",
+        Mode::Observe => "Observing only; enforce mode has another key. This overrides what stands above.",
+    };
+    format!(
+        "# Countersign. {effect}\nsubstituters = http://{address}\ntrusted-public-keys = {key}\nrequire-sigs = true\n\
+         # Asking again costs next to nothing, and verdicts change.\nnarinfo-cache-negative-ttl = 0\n\
+         narinfo-cache-positive-ttl = 300\n"
+    )
 }
 
 /// Where Nix on this machine reaches us.

@@ -6,6 +6,7 @@ mod doctor;
 mod evidence;
 mod exit;
 mod explain;
+mod include;
 mod init;
 mod key;
 mod moment;
@@ -52,7 +53,11 @@ enum Command {
     /// Listens on 127.0.0.1:8419 unless the configuration says otherwise. SIGHUP reads the configuration
     /// again: a faulty file is reported and the old configuration stays in force. SIGTERM and SIGINT stop,
     /// after the answers under way.
-    Serve,
+    Serve {
+        /// Start no uploader: `countersign upload` is a unit of its own.
+        #[arg(long)]
+        without_upload: bool,
+    },
     /// Draft a configuration from nix.conf: substituters become caches, trusted keys become signers.
     ///
     /// The draft admits what plain Nix admitted, in `mode = "observe"`, and lists what nix.conf does not say:
@@ -197,6 +202,25 @@ pub enum KeyCommand {
         #[arg(long, conflicts_with = "file")]
         nix_conf: bool,
     },
+    /// Write into FILE, which nix.conf includes, that Nix asks us and trusts our key; then see that it does.
+    ///
+    /// For the unit that runs as root when the key has changed: the file that Nix reads as root is written by root,
+    /// and holds nothing of the service's but its public key. The file is replaced whole, and left alone if it says
+    /// that already. `changed` or `unchanged` is printed.
+    ///
+    /// Exit status: 0 nix.conf trusts the key, and without --beside nothing else; 1 it does not, and why; 3 a file could
+    /// not be read or written.
+    Include {
+        /// The file, as `!include FILE` at the end of nix.conf has it.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Only add our key to those that nix.conf trusts, and leave whom it asks to it.
+        #[arg(long)]
+        beside: bool,
+        /// The nix.conf that must trust the key then.
+        #[arg(long, value_name = "FILE", default_value = "/etc/nix/nix.conf")]
+        nix_conf: PathBuf,
+    },
     /// Make a signing key for uploads, and print what others must trust.
     Generate {
         /// The key's name; by custom the cache's host name and a number: cache.acme.example-1.
@@ -241,7 +265,7 @@ impl Arguments {
             crate::clock::raise(file, written);
         }
         match self.command {
-            Command::Serve => {
+            Command::Serve { without_upload } => {
                 crate::telemetry::start(config.log_format);
                 if let Some(behind) = crate::clock::fault() {
                     tracing::warn!("{behind}");
@@ -249,7 +273,8 @@ impl Arguments {
                 for warning in loaded.warnings.lines() {
                     tracing::warn!("{warning}");
                 }
-                serve::serve(loaded, location, environment)
+                let uploader = if without_upload { serve::Uploader::Unit } else { serve::Uploader::Child };
+                serve::serve(loaded, location, environment, uploader)
             }
             Command::Doctor(options) => doctor::doctor(&loaded, &options),
             Command::Status { json } => status::status(config, json),
@@ -271,6 +296,9 @@ impl Arguments {
             }
             Command::Key(KeyCommand::Rotate { .. }) => key::rotate(config),
             Command::Key(KeyCommand::Public { nix_conf: true, .. }) => key::nix_conf(config),
+            Command::Key(KeyCommand::Include { file, beside, nix_conf }) => {
+                include::include(config, &file, beside, &nix_conf)
+            }
             // The others have run without a configuration.
             _ => key::public(config),
         }
@@ -303,7 +331,7 @@ impl Command {
             | Self::Push { .. }
             | Self::Queue(_)
             | Self::Rebuild { .. }
-            | Self::Serve
+            | Self::Serve { .. }
             | Self::Status { .. }
             | Self::Upload { .. }
             | Self::Witness(_) => return None,

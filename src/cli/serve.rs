@@ -4,15 +4,30 @@ use crate::cli::upload::{is_wanted, keep_uploading};
 use crate::cli::{Exit, fail, run_async};
 use crate::config::{self, Environment, LoadError, Loaded, Location};
 use crate::run::Running;
+use crate::supervisor::{self, Watchdog};
 use crate::upstream::Chain;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 /// Serves until a signal stops it.
-pub(super) fn serve(loaded: Loaded, location: Location, environment: Environment) -> Exit {
-    match run_async(serving(loaded, location, environment)) {
+pub(super) fn serve(
+    loaded: Loaded,
+    location: Location,
+    environment: Environment,
+    uploader: Uploader,
+) -> Exit {
+    match run_async(serving(loaded, location, environment, uploader)) {
         Ok(exit) | Err(exit) => exit,
     }
+}
+
+/// Who uploads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Uploader {
+    /// A child of this process, unless one runs already.
+    Child,
+    /// A unit of its own; when it does not run, nobody does.
+    Unit,
 }
 
 struct Signals {
@@ -28,7 +43,7 @@ enum Event {
     Ended,
 }
 
-async fn serving(loaded: Loaded, location: Location, environment: Environment) -> Exit {
+async fn serving(loaded: Loaded, location: Location, environment: Environment, uploader: Uploader) -> Exit {
     let mut signals = match Signals::listen() {
         Ok(signals) => signals,
         Err(error) => return fail(Exit::Io, &error),
@@ -37,37 +52,49 @@ async fn serving(loaded: Loaded, location: Location, environment: Environment) -
         Ok(running) => running,
         Err(error) => return fail(Exit::from(&error), &error),
     };
-    let mut uploading = Uploading::start(&loaded);
+    let mut uploading = Uploading::start(&loaded, uploader);
     super::state(&loaded.config).note_time(crate::clock::marking());
     drop(loaded);
     for place in running.places() {
         tracing::info!(at = place, "listening");
     }
     tracing::info!(key = running.key(), "countersigning; nix.conf must trust this key and no other");
-    notify(&[sd_notify::NotifyState::Ready]);
-    loop {
+    supervisor::ready(&running.in_short());
+    let watching = Watchdog::of_process().map(|watchdog| {
+        let probe = running.probe();
+        tokio::spawn(watchdog.watch(async move || probe.probe().await))
+    });
+    let exit = loop {
         match signals.next_event(&mut running).await {
             Event::Reload => {
-                notify(&[sd_notify::NotifyState::Reloading]);
+                supervisor::reloading();
+                let mut status = running.in_short();
                 if let Some(loaded) = reload(&running, &location, &environment) {
                     uploading.stop().await;
-                    uploading = Uploading::start(&loaded);
+                    uploading = Uploading::start(&loaded, uploader);
+                    status = running.in_short();
+                } else {
+                    status.push_str("; the configuration was changed and is not in force: see the log");
                 }
-                notify(&[sd_notify::NotifyState::Ready]);
+                supervisor::ready(&status);
             }
             Event::Stop => {
                 tracing::info!("stopping after the answers under way");
-                notify(&[sd_notify::NotifyState::Stopping]);
+                supervisor::stopping();
                 running.stop().await;
                 uploading.stop().await;
-                return Exit::Ok;
+                break Exit::Ok;
             }
             Event::Ended => {
                 uploading.stop().await;
-                return Exit::Io;
+                break Exit::Io;
             }
         }
+    };
+    if let Some(watching) = watching {
+        watching.abort();
     }
+    exit
 }
 
 impl Signals {
@@ -93,8 +120,8 @@ impl Signals {
 struct Uploading(Option<(CancellationToken, tokio::task::JoinHandle<()>)>);
 
 impl Uploading {
-    fn start(loaded: &Loaded) -> Self {
-        Self(is_wanted(&loaded.config).then(|| {
+    fn start(loaded: &Loaded, uploader: Uploader) -> Self {
+        Self((uploader == Uploader::Child && is_wanted(&loaded.config)).then(|| {
             let stop = CancellationToken::new();
             (stop.clone(), tokio::spawn(keep_uploading(loaded.file.clone(), stop)))
         }))
@@ -138,11 +165,4 @@ fn reload(running: &Running, location: &Location, environment: &Environment) -> 
         Err(error) => tracing::error!(error = %Chain(&error), "kept the old configuration"),
     }
     None
-}
-
-/// Tells systemd, where it listens (sd_notify(3)).
-fn notify(states: &[sd_notify::NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!(%error, "could not notify systemd");
-    }
 }

@@ -6,7 +6,7 @@ use crate::control;
 
 /// Asks the running service and prints what it says.
 pub(super) fn status(config: &Config, json: bool) -> Exit {
-    let path = control::path(&config.state_directory);
+    let path = control::find(&config.state_directory);
     let asked = match run_async(control::ask_status(&path)) {
         Ok(asked) => asked,
         Err(exit) => return exit,

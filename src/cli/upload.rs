@@ -3,7 +3,8 @@
 use crate::cli::{Exit, fail, run_async};
 use crate::config::{Config, Loaded};
 use crate::spool::Spool;
-use crate::upload::{Lock, LockError, Uploader};
+use crate::supervisor::{self, Watchdog};
+use crate::upload::{Lock, LockError, Pulse, Uploader};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 use std::io::Read;
 use std::path::Path;
@@ -51,7 +52,7 @@ pub(super) fn is_wanted(config: &Config) -> bool {
 
 async fn uploading(loaded: &Loaded) -> Exit {
     let (config, file) = (&loaded.config, loaded.file.as_deref());
-    let uploader = match Uploader::start(config, file, &Handle::current(), crate::clock::now) {
+    let mut uploader = match Uploader::start(config, file, &Handle::current(), crate::clock::now) {
         Ok(uploader) => uploader,
         Err(error) => return fail(Exit::Config, &error),
     };
@@ -66,9 +67,33 @@ async fn uploading(loaded: &Loaded) -> Exit {
     if let Err(error) = uploader.sweep(config) {
         return fail(Exit::Config, &error);
     }
+    supervisor::ready(&in_short(config));
+    let watching = Watchdog::of_process().map(|watchdog| {
+        let pulse = uploader.pulse();
+        tokio::spawn(watchdog.watch(async move || feel(pulse.clone()).await))
+    });
     let stopped = until_stopped().await;
+    supervisor::stopping();
     uploader.stop(PATIENCE);
+    if let Some(watching) = watching {
+        watching.abort();
+    }
     stopped.map_or_else(|error| fail(Exit::Io, &error), |()| Exit::Ok)
+}
+
+/// What it does, in one line.
+fn in_short(config: &Config) -> String {
+    let names: Vec<&str> = config.destinations.iter().map(|destination| &*destination.name).collect();
+    match names.as_slice() {
+        [] => "taking note of what is built here".to_owned(),
+        names => format!("uploading to {}", names.join(", ")),
+    }
+}
+
+/// Whether the uploader still works. The queue's lock and its file are waited for on a thread of their own.
+async fn feel(pulse: Pulse) -> Result<(), String> {
+    let felt = tokio::task::spawn_blocking(move || pulse.feel()).await;
+    felt.unwrap_or_else(|error| Err(error.to_string()))
 }
 
 /// Takes the lock; a command that only looks holds it for an instant.

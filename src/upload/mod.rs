@@ -37,4 +37,4 @@ pub use asker::Told;
 pub use keys::{Keys, KeysError};
 pub use lock::{Lock, LockError};
 pub use sweep::is_build;
-pub use uploader::{StartError, Uploader};
+pub use uploader::{Pulse, StartError, Uploader};

@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Why the uploader cannot start.
@@ -56,6 +57,32 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Uploader {
     shared: Arc<Shared>,
+    workers: Vec<Arc<JoinHandle<()>>>,
+}
+
+/// What tells whether an uploader still works.
+#[derive(Clone, Debug)]
+pub struct Pulse {
+    shared: Arc<Shared>,
+    workers: Vec<Arc<JoinHandle<()>>>,
+}
+
+impl Pulse {
+    /// Waits for the queue as every worker does, and looks whether all of them are there. A step under way may take
+    /// hours, so that none ends is no fault; a queue that answers with an error does answer.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn feel(&self) -> Result<(), String> {
+        if let Err(error) = self.shared.queue().edition() {
+            tracing::debug!(%error, "the queue cannot be read");
+        }
+        let ended = self.workers.iter().filter(|worker| worker.is_finished()).count();
+        if ended > 0 && !self.shared.is_stopping() {
+            return Err(format!("{ended} of its threads ended early"));
+        }
+        Ok(())
+    }
 }
 
 /// What the threads share.
@@ -151,7 +178,7 @@ impl Uploader {
             threads: AtomicUsize::new(0),
             now,
         });
-        let uploader = Self { shared };
+        let mut uploader = Self { shared, workers: Vec::new() };
         uploader.spawn("intake".to_owned(), move |shared| run_intake(shared, spool.as_deref()))?;
         uploader.spawn("builds".to_owned(), move |shared| run_builds(shared, &questions, asks))?;
         for index in 0..uploader.shared.lanes.len() {
@@ -170,11 +197,16 @@ impl Uploader {
     ///
     /// # Errors
     /// [`StartError::Io`] if there can be no thread for it.
-    pub fn sweep(&self, config: &Config) -> Result<(), StartError> {
+    pub fn sweep(&mut self, config: &Config) -> Result<(), StartError> {
         match Sweep::new(config, &self.shared) {
             Some(sweep) => self.spawn("sweep".to_owned(), move |shared| sweep.run(shared)),
             None => Ok(()),
         }
+    }
+
+    /// What tells whether it still works.
+    pub fn pulse(&self) -> Pulse {
+        Pulse { shared: Arc::clone(&self.shared), workers: self.workers.clone() }
     }
 
     /// Stops after the steps under way, or after `patience`: being cut off does no harm.
@@ -189,7 +221,7 @@ impl Uploader {
         }
     }
 
-    fn spawn(&self, name: String, work: impl FnOnce(&Shared) + Send + 'static) -> Result<(), StartError> {
+    fn spawn(&mut self, name: String, work: impl FnOnce(&Shared) + Send + 'static) -> Result<(), StartError> {
         struct Counted(Arc<Shared>);
         impl Drop for Counted {
             fn drop(&mut self) {
@@ -199,7 +231,9 @@ impl Uploader {
         self.shared.threads.fetch_add(1, Ordering::SeqCst);
         let counted = Counted(Arc::clone(&self.shared));
         let spawned = std::thread::Builder::new().name(name).spawn(move || work(&counted.0));
-        spawned.map(drop).map_err(|source| StartError::Io { doing: "start a thread", source })
+        let worker = spawned.map_err(|source| StartError::Io { doing: "start a thread", source })?;
+        self.workers.push(Arc::new(worker));
+        Ok(())
     }
 }
 

@@ -28,6 +28,11 @@ impl Acceptor {
         Self { service, room: Room::new(connections), drain }
     }
 
+    /// The room that its connections share.
+    pub(super) fn room(&self) -> Arc<Room> {
+        Arc::clone(&self.room)
+    }
+
     /// Accepts on every listener until `stop`, then waits for answers under way.
     pub async fn run(self, listeners: Vec<Listener>, stop: CancellationToken) {
         let loops: Vec<_> = listeners

@@ -136,6 +136,11 @@ impl Room {
         }
     }
 
+    /// Whether every place is taken.
+    pub(super) fn is_full(&self) -> bool {
+        self.places.available_permits() == 0
+    }
+
     /// Has everybody leave: who rests at once, who is being answered after that.
     pub(super) fn drain(&self) {
         self.turn_to(Phase::Draining);

@@ -38,6 +38,7 @@ mod served;
 mod sick_caches;
 mod store;
 mod substitute;
+mod supervision;
 mod support;
 mod sweep;
 mod uploader;

@@ -110,7 +110,7 @@ fn confirmed(now: Timestamp) -> bool {
 
 /// Whether a service runs on this state directory.
 fn is_serving(config: &Config) -> bool {
-    std::os::unix::net::UnixStream::connect(control::path(&config.state_directory)).is_ok()
+    std::os::unix::net::UnixStream::connect(control::find(&config.state_directory)).is_ok()
 }
 
 /// Whole seconds since 1970; before it is 1970.
