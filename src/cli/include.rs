@@ -21,12 +21,13 @@ pub(super) fn include(config: &Config, file: &Path, beside: bool, nix_conf: &Pat
         Ok(key) => key,
         Err(error) => return fail(Exit::from(&error), &error),
     };
+    let Some(address) = asked_at(config) else { return Exit::Config };
     let text = if beside {
         format!(
-            "# Countersign. What is trusted besides goes around the policy.\nextra-trusted-public-keys = {key}\n"
+            "# Countersign. What is asked and trusted besides goes around the policy.\n\
+             extra-substituters = http://{address}\nextra-trusted-public-keys = {key}\n"
         )
     } else {
-        let Some(address) = asked_at(config) else { return Exit::Config };
         nix_conf_lines(config.mode, address, &key)
     };
     let change = if std::fs::read(file).is_ok_and(|old| old == text.as_bytes()) {

@@ -208,15 +208,20 @@ pub enum KeyCommand {
     /// and holds nothing of the service's but its public key. The file is replaced whole, and left alone if it says
     /// that already. `changed` or `unchanged` is printed.
     ///
-    /// Exit status: 0 nix.conf trusts the key, and without --beside nothing else; 1 it does not, and why; 3 a file could
-    /// not be read or written.
+    /// Where the policy is enforced Nix is to ask and trust nothing else; while observing, the others as well.
+    ///
+    /// Exit status: 0 nix.conf trusts the key, and if it is to be alone nothing else; 1 it does not, and why; 3 a file
+    /// could not be read or written.
     Include {
         /// The file, as `!include FILE` at the end of nix.conf has it.
         #[arg(value_name = "FILE")]
         file: PathBuf,
-        /// Only add our key to those that nix.conf trusts, and leave whom it asks to it.
-        #[arg(long)]
+        /// Add us to what nix.conf asks and trusts, whatever the mode.
+        #[arg(long, conflicts_with = "alone")]
         beside: bool,
+        /// Have nix.conf ask and trust us alone, whatever the mode.
+        #[arg(long)]
+        alone: bool,
         /// The nix.conf that must trust the key then.
         #[arg(long, value_name = "FILE", default_value = "/etc/nix/nix.conf")]
         nix_conf: PathBuf,
@@ -296,7 +301,8 @@ impl Arguments {
             }
             Command::Key(KeyCommand::Rotate { .. }) => key::rotate(config),
             Command::Key(KeyCommand::Public { nix_conf: true, .. }) => key::nix_conf(config),
-            Command::Key(KeyCommand::Include { file, beside, nix_conf }) => {
+            Command::Key(KeyCommand::Include { file, beside, alone, nix_conf }) => {
+                let beside = beside || (!alone && config.mode == config::Mode::Observe);
                 include::include(config, &file, beside, &nix_conf)
             }
             // The others have run without a configuration.

@@ -27,6 +27,7 @@ mod hook;
 mod init;
 mod keys;
 mod leaks;
+mod nixos;
 mod odd_caches;
 mod overload;
 mod packing;

@@ -271,8 +271,24 @@ fn nix_conf_is_told_the_key_and_looked_at() {
     // Beside others it is enough to be trusted.
     let good = conf(&format!("{first}!include {path}\n"));
     assert_eq!(tell(&good, &["--beside"]), (Some(0), "changed\n".to_owned(), String::new()));
-    assert!(!std::fs::read_to_string(&include).unwrap().contains("substituters"));
+    let text = std::fs::read_to_string(&include).unwrap();
+    assert!(
+        text.contains(
+            "extra-substituters = http://127.0.0.1:8419\nextra-trusted-public-keys = countersign-m"
+        )
+    );
     assert_eq!(tell(&conf(first), &["--beside"]).0, Some(1));
+    // As it is while observing, unless something else is asked for.
+    dir.write("c.toml", "mode = \"observe\"\nlisten = [\"127.0.0.1:8419\"]\n");
+    let good = conf(&format!("{first}!include {path}\n"));
+    run(&["key", "rotate", "--config", config]);
+    assert_eq!(tell(&good, &[]), (Some(0), "changed\n".to_owned(), String::new()));
+    let text = std::fs::read_to_string(&include).unwrap();
+    assert!(text.contains("\nextra-trusted-public-keys = countersign-observe-"), "{text}");
+    assert_eq!(tell(&good, &["--alone"]).1, "changed\n");
+    assert!(
+        std::fs::read_to_string(&include).unwrap().contains("\ntrusted-public-keys = countersign-observe-")
+    );
 }
 
 /// What root reads out of the service's directory may have been put there by a service that was taken over.
