@@ -25,6 +25,7 @@ mod faults;
 mod first_hour;
 mod hook;
 mod init;
+mod installing;
 mod keys;
 mod leaks;
 mod nixos;
