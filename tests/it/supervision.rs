@@ -116,10 +116,12 @@ fn the_watchdog_hangs_on_an_answer() {
     }
     // The socket is one, whoever holds it: from here on nothing can be accepted.
     rustix::net::shutdown(&socket, rustix::net::Shutdown::Both).unwrap();
-    daemon.wait_for("does not answer itself");
+    // What was under way may still be said.
+    std::thread::sleep(Duration::from_millis(600));
     manager.waiting();
     std::thread::sleep(Duration::from_millis(1500));
     assert_eq!(manager.waiting(), [] as [&str; 0], "five chances to say that it lives");
+    daemon.wait_for("does not answer itself");
     daemon.signal("-KILL");
 }
 
@@ -208,18 +210,24 @@ fn secrets_that_systemd_hands_over_are_read() {
 fn serve_starts_no_uploader_where_a_unit_is_one() {
     let dir = Dir::new();
     drop(uploader(&dir, &[]));
+    // A key that an uploader would take.
+    std::fs::set_permissions(dir.join("credentials/acme-1"), PermissionsExt::from_mode(0o600)).unwrap();
     let config = dir.join("c.toml");
-    let mut daemon = Daemon::start_as(countersign(
-        &dir,
-        &["serve", "--without-upload", "--config", config.to_str().unwrap()],
-    ));
-    daemon.signal("-HUP");
-    daemon.wait_for("reloaded the configuration");
-    let children =
-        |task: std::fs::DirEntry| std::fs::read_to_string(task.path().join("children")).unwrap_or_default();
-    let tasks = std::fs::read_dir(format!("/proc/{}/task", daemon.id())).unwrap();
-    assert_eq!(tasks.flatten().map(children).collect::<String>(), "");
-    assert_eq!(daemon.stop(), Some(0));
+    let lock = dir.join(".local/state/countersign/upload.lock");
+    for (more, uploads) in [(&["--without-upload"][..], false), (&[], true)] {
+        let arguments = [&["serve", "--config", config.to_str().unwrap()], more].concat();
+        let mut daemon = Daemon::start_as(countersign(&dir, &arguments));
+        daemon.signal("-HUP");
+        daemon.wait_for("reloaded the configuration");
+        if uploads {
+            daemon.wait_for("uploading");
+        } else {
+            // As long as an uploader takes to start, several times over.
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        assert_eq!(lock.exists(), uploads);
+        assert_eq!(daemon.stop(), Some(0));
+    }
 }
 
 /// The file that nix.conf includes: made, left alone, made again after a rotation; and what stands against it is said.

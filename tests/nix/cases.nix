@@ -19,6 +19,13 @@ in
     enforce = with' { };
     observe = with' { mode = "observe"; };
     keep = enabled { substituters = "keep"; };
+    # Whatever is said of keys elsewhere, and however late: the include stands behind it.
+    include-last = { lib, ... }: {
+      services.countersign.enable = true;
+      nix.settings.substituters = [ "https://other.example" ];
+      nix.settings.trusted-public-keys = [ acme ];
+      nix.extraOptions = lib.mkAfter "extra-trusted-public-keys = ${acme}";
+    };
     # Every option of the module and every typed key, and some that are not typed.
     everything = {
       networking.proxy = {

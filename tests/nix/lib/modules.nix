@@ -130,7 +130,12 @@ let
       definitions = map (m: { value = m.config; inherit (m) file; }) collected;
       config = evaluate prefix options definitions (if freeforms == [ ] then null else head freeforms);
     in
-    { inherit config options; };
+    { inherit options; config = assert isDeclared options config; config; };
+
+  # Has every set of options looked through for such as nobody declared, asked for or not.
+  isDeclared = declared: values: builtins.all
+    (name: isOption declared.${name} || seq values.${name} (isDeclared declared.${name} values.${name}))
+    (attrNames declared);
 in
 {
   inherit evalModules mergeDefinitions isOption;
