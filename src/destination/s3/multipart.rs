@@ -9,13 +9,14 @@ use crate::destination::s3::fault::Fault;
 use crate::destination::s3::{Bucket, Once, Tries, payload};
 use crate::destination::{ContentType, PlaceError, PlaceErrorKind, Put};
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, stream};
 use object_store::PutMultipartOptions;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path as Key;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 impl Bucket {
@@ -77,14 +78,25 @@ impl Bucket {
     async fn send_parts(&self, key: &Key, id: &String, file: &Path, length: u64) -> Result<(), Fault> {
         let size = part_size(self.parts.size, length);
         let offsets = (0..length.div_ceil(size)).map(|index| (index, index.saturating_mul(size)));
-        let parts: Vec<PartId> = stream::iter(offsets)
+        let has_failed = &AtomicBool::new(false);
+        let sent: Vec<Result<PartId, Fault>> = stream::iter(offsets)
             .map(|(index, offset)| async move {
-                let bytes = read(file, offset, size.min(length.saturating_sub(offset)), length).await?;
-                self.send_part(key, id, index, bytes).await
+                if has_failed.load(Ordering::Relaxed) {
+                    return Err(Fault::new(PlaceErrorKind::Unreachable, "another part failed"));
+                }
+                let size = size.min(length.saturating_sub(offset));
+                let sent =
+                    async { self.send_part(key, id, index, read(file, offset, size, length).await?).await };
+                let sent = sent.await;
+                has_failed.fetch_or(sent.is_err(), Ordering::Relaxed);
+                sent
             })
             .buffered(at_once(size))
-            .try_collect()
-            .await?;
+            .collect()
+            .await;
+        // Those under way are waited for, since a part that arrives after the upload was aborted would stay (Amazon's
+        // page "AbortMultipartUpload"). What failed comes before what was not sent because of it.
+        let parts = sent.into_iter().collect::<Result<Vec<_>, _>>()?;
         self.attempt(Few, || async {
             let completed = self.store.complete_multipart(key, id, parts.clone()).await;
             completed.map(drop).map_err(|error| Fault::of(&error))

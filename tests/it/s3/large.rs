@@ -120,6 +120,16 @@ async fn what_fails_for_good_is_aborted() {
         assert_eq!(stage.server.count("DELETE", "uploadId="), 1);
         stage.check_nothing_left();
     }
+    // Others are under way then, and are let arrive: what comes after the end would stay.
+    let stage = Stage::new();
+    stage.server.when("PUT", "partNumber=1&", S3Fault::error(403, "AccessDenied"));
+    for part in [2, 3] {
+        stage.server.when("PUT", &format!("partNumber={part}&"), S3Fault::Wait(Duration::from_millis(300)));
+    }
+    assert_eq!(stage.put().await.unwrap_err().kind(), Kind::Credentials);
+    stage.check_nothing_left();
+    let asked: Vec<_> = stage.server.log().iter().map(|r| r.method.clone()).collect();
+    assert_eq!(asked, ["POST", "PUT", "PUT", "PUT", "HEAD", "DELETE"], "no further part is begun");
     // A file that is not what it was.
     let stage = Stage::new();
     stage.dir.write("packed", "short");
