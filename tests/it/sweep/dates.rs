@@ -4,6 +4,7 @@ use super::{DIRECTORY, install, origins, register_at, sweep};
 use crate::support::uploads::Uploads;
 use countersign::queue::Queue;
 use countersign::state::StateDirectory;
+use countersign::trust::Timestamp;
 
 /// Older builds are left alone; one at the very second goes.
 #[test]
@@ -31,6 +32,12 @@ fn the_date_is_noted_at_the_first_start_and_restored_when_it_is_lost() {
     assert!(uploads.log().contains("first start: builds from now on are found"), "{}", uploads.log());
     let noted = state.installed().unwrap().unwrap();
     let queued = || Queue::open(&uploads.state()).unwrap().installed().unwrap();
+    assert_eq!(queued(), Some(noted));
+
+    // A person knows better: from then on it is that date.
+    std::fs::write(state.installed_file(), "2020-01-01T00:00:00Z\n").unwrap();
+    drop(sweep(&uploads));
+    let noted = Timestamp::from_seconds(1_577_836_800);
     assert_eq!(queued(), Some(noted));
 
     std::fs::remove_file(state.installed_file()).unwrap();
