@@ -8,8 +8,8 @@
 //!        [("name","…")])                           environment
 //! ```
 //!
-//! Read for two questions: which outputs there are, and what went into them. Platform, builder, arguments and
-//! environment are checked for their form and not kept. Nothing is built, hashed or looked up.
+//! Read for three questions: which outputs there are, what went into them, and whether Nix was told to forget what they
+//! refer to. Platform, builder, arguments and the rest of the environment are checked for their form and not kept. Nothing is built, hashed or looked up.
 //!
 //! Rules kept: no blank between tokens, one spelling of each string; paths lie in the store directory; no output,
 //! derivation or path is listed twice. `DrvWithVersion`, the form of dynamic derivations, is refused: their
@@ -34,6 +34,9 @@ pub struct Derivation {
     pub input_derivations: Vec<(StorePath, Vec<String>)>,
     /// The other paths that it needs.
     pub input_sources: Vec<StorePath>,
+    /// Whether `unsafeDiscardReferences` is among its structured attributes: then an output may hold hash parts of paths that
+    /// are not recorded as its references.
+    pub forgets_references: bool,
 }
 
 /// One output of a derivation.
@@ -104,18 +107,27 @@ impl Derivation {
         reader.expect(b",")?;
         reader.list(Reader::skip_string)?;
         reader.expect(b",")?;
+        let mut forgets_references = false;
         reader.list(|reader| {
             reader.expect(b"(")?;
-            reader.skip_string()?;
+            let is_json = reader.bytes()? == b"__json";
             reader.expect(b",")?;
-            reader.skip_string()?;
+            if is_json {
+                let attributes = reader.bytes()?;
+                forgets_references |= attributes.windows(FORGETTING.len()).any(|part| part == FORGETTING);
+            } else {
+                reader.skip_string()?;
+            }
             reader.expect(b")")
         })?;
         reader.expect(b")")?;
         reader.end()?;
-        Ok(Self { outputs, input_derivations, input_sources })
+        Ok(Self { outputs, input_derivations, input_sources, forgets_references })
     }
 }
+
+/// The key of the attribute, as Nix's JSON has it. Source: NixOS/nix `src/libstore/derivation-options.cc`.
+const FORGETTING: &[u8] = br#""unsafeDiscardReferences":"#;
 
 /// `("name","path","method and algorithm","hash")`
 fn output(reader: &mut Reader<'_>, dir: &StoreDir) -> Result<Output, DerivationFault> {

@@ -1,25 +1,33 @@
 //! What a path refers to, found in its bytes as Nix finds it.
 //!
 //! Where Nix built a path, it looked for the references itself. Where it built one again and compared, it compared the
-//! bytes alone: what is recorded of a downloaded path then is still what the cache said. So before we claim a core, its
+//! bytes alone: what is recorded of a downloaded path then is still what the cache said. So before we sign a core, its
 //! References are looked for: every one that is recorded must be in the bytes, and nothing else that the build could have
 //! seen may be. What that was is known as far as the derivation and its inputs are still in the store, as they are after a
 //! rebuild; one that was built long ago may have lost them, and then only those that are recorded can be looked for.
 //!
-//! A derivation that has Nix forget references (`unsafeDiscardReferences`) fails this, and is not claimed.
+//! Where a derivation has Nix forget references (`unsafeDiscardReferences`), more may be in the bytes than is recorded.
 //!
 //! Source: NixOS/nix `src/libstore/path-references.cc`, `src/libutil/references.cc` (`search`).
 
-use crate::format::{References, StorePath};
+use crate::format::{Core, References, StoreDir, StorePath, fingerprint};
 use crate::store::StoreError;
 use crate::upload::inputs::{Records, direct_inputs};
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What paths of the store refer to, as far as that was asked for.
+/// What paths of the store refer to, as far as that was asked for, and which cores are what their bytes say.
 #[derive(Debug, Default)]
-pub(super) struct Known(Mutex<HashMap<StorePath, Arc<[StorePath]>>>);
+pub(super) struct Known {
+    below: Mutex<HashMap<StorePath, Arc<[StorePath]>>>,
+    /// Fingerprints.
+    sound: Mutex<HashSet<Box<str>>>,
+}
+
+/// Says of a core that its NAR was hashed here, and its references were looked for in it.
+#[derive(Debug)]
+pub(super) struct Sound(());
 
 /// Bytes on their way to somebody else, in which hash parts are looked for.
 #[derive(Debug)]
@@ -28,6 +36,8 @@ pub(super) struct Search {
     found: HashSet<StorePath>,
     /// The last bytes that were seen, too few to be a hash part.
     tail: Vec<u8>,
+    /// Whether the derivation has Nix forget references.
+    forgets: bool,
 }
 
 /// A difference between what is recorded and what is there.
@@ -66,12 +76,13 @@ impl Known {
         recorded: &References,
         derivation: Option<&StorePath>,
     ) -> Result<Search, StoreError> {
-        let mut waiting = Vec::new();
+        let (mut waiting, mut forgets) = (Vec::new(), false);
         let mut seen: HashSet<StorePath> = recorded.iter().cloned().collect();
         seen.insert(path.clone());
         if let Some(derivation) = derivation
             && let Some(read) = records.derivation(derivation)?
         {
+            forgets = read.forgets_references;
             seen.extend(read.outputs.into_iter().filter_map(|output| output.path));
             waiting.extend(direct_inputs(records, derivation)?.unwrap_or_default());
         }
@@ -84,12 +95,28 @@ impl Known {
                 waiting.extend(below.iter().filter(|path| !seen.contains(path)).cloned());
             }
         }
-        Ok(Search::new(seen))
+        Ok(Search { forgets, ..Search::new(seen) })
+    }
+
+    /// Notes a core that is what its bytes say.
+    pub(super) fn note(&self, store_dir: &StoreDir, core: &Core) -> Sound {
+        let mut sound = self.sound.lock().unwrap_or_else(PoisonError::into_inner);
+        if sound.len() >= MOST_SOUND {
+            sound.clear();
+        }
+        sound.insert(fingerprint(store_dir, core).into());
+        Sound(())
+    }
+
+    /// What was noted of a core.
+    pub(super) fn sound(&self, store_dir: &StoreDir, core: &Core) -> Option<Sound> {
+        let sound = self.sound.lock().unwrap_or_else(PoisonError::into_inner);
+        sound.contains(fingerprint(store_dir, core).as_str()).then_some(Sound(()))
     }
 
     /// What a path refers to; nothing for one that is not there.
     fn below(&self, records: &mut impl Records, path: &StorePath) -> Result<Arc<[StorePath]>, StoreError> {
-        let known = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = || self.below.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(below) = known().get(path) {
             return Ok(Arc::clone(below));
         }
@@ -111,7 +138,7 @@ impl Search {
             Some((text, path))
         };
         let wanted = wanted.into_iter().filter_map(key).collect();
-        Self { wanted, found: HashSet::new(), tail: Vec::new() }
+        Self { wanted, found: HashSet::new(), tail: Vec::new(), forgets: false }
     }
 
     /// Passes bytes on, and looks at them.
@@ -122,6 +149,9 @@ impl Search {
     /// The first difference from what is recorded, if there is one.
     pub(super) fn difference(&self, recorded: &References) -> Option<Difference> {
         let missing = recorded.iter().find(|path| !self.found.contains(path)).cloned();
+        if missing.is_none() && self.forgets {
+            return None;
+        }
         let unrecorded = || self.found.iter().filter(|path| !recorded.contains(path)).min().cloned();
         missing.map(Difference::Missing).or_else(|| unrecorded().map(Difference::Unrecorded))
     }
@@ -187,6 +217,9 @@ const IS_BASE32: [bool; 256] = {
 /// Paths that are known, and looked for, at most. A guess: more than any build has seen.
 const MOST: usize = 200_000;
 
+/// Cores that are noted at most: what is forgotten is hashed again.
+const MOST_SOUND: usize = 10_000;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,5 +258,8 @@ mod tests {
         assert_eq!(search.difference(&of(&[1, 2])), None);
         assert_eq!(search.difference(&of(&[1, 2, 3])), Some(Difference::Missing(path(3))));
         assert_eq!(search.difference(&of(&[2])), Some(Difference::Unrecorded(path(1))));
+        search.forgets = true;
+        assert_eq!(search.difference(&of(&[2])), None, "Nix was told to forget one");
+        assert_eq!(search.difference(&of(&[1, 2, 3])), Some(Difference::Missing(path(3))));
     }
 }

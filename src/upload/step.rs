@@ -12,9 +12,9 @@ use crate::destination::{
     publish_narinfo,
 };
 use crate::format::{Core, Signature, StorePath};
-use crate::pack::{PackError, Packed, measure, pack_in};
+use crate::pack::{PackError, Packed, pack_in};
 use crate::queue::{Event, Origin, Row, State, StoredNar, Wish};
-use crate::store::{PathInfo, StoreError, dump};
+use crate::store::{DumpError, PathInfo, StoreError};
 use crate::upload::ahead::deepest_first;
 use crate::upload::builds::Build;
 use crate::upload::folder::Folder;
@@ -29,6 +29,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 mod claim;
+mod signing;
 
 /// Why a step was not made.
 #[derive(Debug)]
@@ -93,7 +94,7 @@ impl Work<'_> {
         }
         let pack = Event::Woken;
         match self.vouched_elsewhere(pack)? {
-            Event::Woken => self.store_nar(),
+            Event::Woken => self.store_nar(&licence),
             event => Ok(event),
         }
     }
@@ -120,13 +121,9 @@ impl Work<'_> {
             return Ok(Event::Held(unendorsed, None));
         }
         let Some(nar) = there.nar() else { return self.examine_incomplete(Licence::Sign(others)) };
-        let (nar_hash, nar_size) = {
-            let _permit = self.shared.packing.take();
-            measure(|out| self.dump(out), &self.shared.stopping)?
-        };
-        match self.differs(nar_hash, nar_size) {
-            Some(event) => Ok(event),
-            None => self.put_narinfo(nar, self.signed(others)?),
+        match self.sound()? {
+            Err(event) => Ok(event),
+            Ok(sound) => self.put_narinfo(nar, self.signed(others, &sound)?),
         }
     }
 
@@ -149,29 +146,41 @@ impl Work<'_> {
             Licence::Withheld(why) => Ok(Event::Held(why.to_owned(), None)),
             licence => match self.unendorsed_inputs(&licence)? {
                 Some(unendorsed) => Ok(Event::Held(unendorsed, None)),
-                None => self.store_nar(),
+                None => self.store_nar(&licence),
             },
         }
     }
 
-    /// Packs the path and stores its NAR.
-    fn store_nar(&self) -> Result<Event, Setback> {
+    /// Packs the path and stores its NAR; where our key is to sign it, its references are looked for on the way.
+    fn store_nar(&self, licence: &Licence) -> Result<Event, Setback> {
         self.ask_references()?;
         crash::point("references asked", &self.row.path);
         let folder = Folder::create(&self.shared.packed).map_err(PackError::File)?;
-        let (packed, file) = self.pack(folder.path())?;
+        let mut search = matches!(licence, Licence::Sign(_)).then(|| self.search()).transpose()?;
+        let (packed, file) = self.pack(folder.path(), |out| match &mut search {
+            Some(search) => self.dump(&mut search.beside(out)),
+            None => self.dump(out),
+        })?;
         crash::point("packed", &self.row.path);
-        match self.differs(packed.nar_hash, packed.nar_size) {
+        let ended = match &search {
+            Some(search) => self.judge(packed.nar_hash, packed.nar_size, search).err(),
+            None => self.differs(packed.nar_hash, packed.nar_size),
+        };
+        match ended {
             Some(event) => Ok(event),
             None => self.put_nar(&packed, &file),
         }
     }
 
-    fn pack(&self, folder: &Path) -> Result<(Packed, std::path::PathBuf), Setback> {
+    fn pack(
+        &self,
+        folder: &Path,
+        dump: impl FnOnce(&mut dyn Write) -> Result<(), DumpError>,
+    ) -> Result<(Packed, std::path::PathBuf), Setback> {
         let _permit = self.shared.packing.take();
         let compression = self.lane.destination.compression;
         let durability = crate::aside::Durability::Unsynced;
-        Ok(pack_in(folder, |out| self.dump(out), compression, 1, durability, &self.shared.stopping)?)
+        Ok(pack_in(folder, dump, compression, 1, durability, &self.shared.stopping)?)
     }
 
     fn put_nar(&self, packed: &Packed, file: &Path) -> Result<Event, Setback> {
@@ -209,7 +218,10 @@ impl Work<'_> {
                 );
                 signatures
             }
-            Licence::Sign(others) => self.signed(others)?,
+            Licence::Sign(others) => match self.sound()? {
+                Ok(sound) => self.signed(others, &sound)?,
+                Err(event) => return Ok(event),
+            },
         };
         let StoredNar { file_hash, file_size, compression, url, .. } = stored;
         let compression = crate::format::Compression::parse(compression);
@@ -348,31 +360,6 @@ impl Work<'_> {
 
     fn licence(&self) -> Licence {
         licence_of(self.shared, self.info, self.row.derivation.is_some())
-    }
-
-    /// Our signatures beside those that it has.
-    fn signed(&self, mut others: Vec<Signature>) -> Result<Vec<Signature>, Setback> {
-        let ours = self.shared.keys.sign(&self.shared.store_dir, self.core());
-        let ours = ours.map_err(|error| Setback::Lane(error.to_string(), Duration::ZERO))?;
-        others.retain(|other| !ours.contains(other));
-        others.extend(ours);
-        Ok(others)
-    }
-
-    fn dump(&self, mut out: &mut dyn Write) -> Result<(), crate::store::DumpError> {
-        dump(&self.shared.link.physical(&self.row.path), &mut out).map(drop)
-    }
-
-    /// The end of an entry whose bytes are not what the store recorded.
-    fn differs(&self, nar_hash: crate::format::NarHash, nar_size: u64) -> Option<Event> {
-        let core = self.core();
-        (nar_hash != core.nar_hash || nar_size != core.nar_size).then(|| {
-            Event::GivenUp(format!(
-                "its files are not what the store recorded ({nar_hash} instead of {}): run `nix-store --verify-path`, \
-                 and find out who changed them",
-                core.nar_hash
-            ))
-        })
     }
 
     fn dissent(&self, theirs: &Core, signatures: &[Signature]) -> Event {

@@ -65,12 +65,18 @@ impl<'a> Reader<'a> {
     /// A string that must be UTF-8, and where it begins.
     pub(super) fn text(&mut self) -> Result<(usize, String), DerivationFault> {
         let offset = self.offset();
-        let mut bytes = Vec::new();
-        self.string(|part| bytes.extend_from_slice(part))?;
+        let bytes = self.bytes()?;
         match String::from_utf8(bytes) {
             Ok(text) => Ok((offset, text)),
             Err(_) => Err(DerivationFault { offset, kind: FaultKind::Text }),
         }
+    }
+
+    /// A string that may hold any bytes.
+    pub(super) fn bytes(&mut self) -> Result<Vec<u8>, DerivationFault> {
+        let mut bytes = Vec::new();
+        self.string(|part| bytes.extend_from_slice(part))?;
+        Ok(bytes)
     }
 
     /// A string that nobody needs; it may hold any bytes.

@@ -42,8 +42,21 @@ fn a_real_derivation() {
             vec!["lib".into(), "out".into()],
         )],
         input_sources: vec![path("y25hsnq1kd1hjmsvvhp24bygpai69li3-hello.txt")],
+        forgets_references: false,
     };
     assert_eq!(parse(REAL), Ok(expected));
+}
+
+#[test]
+fn references_that_nix_was_told_to_forget() {
+    let with = |name: &[u8], value: &[u8]| {
+        let real = parse(REAL).unwrap();
+        parse(&printed(&real, &[], &[(name.to_vec(), value.to_vec())])).unwrap().forgets_references
+    };
+    assert!(with(b"__json", br#"{"name":"x","unsafeDiscardReferences":{"out":true}}"#));
+    assert!(!with(b"__json", br#"{"name":"unsafeDiscardReferences"}"#));
+    // Nix heeds it among structured attributes alone.
+    assert!(!with(b"unsafeDiscardReferences", br#""unsafeDiscardReferences":1"#));
 }
 
 #[test]
@@ -274,6 +287,7 @@ fn any_derivation() -> impl Strategy<Value = Derivation> {
             .map(|(path, names)| (path, names.into_iter().collect()))
             .collect(),
         input_sources: sources.into_iter().collect(),
+        forgets_references: false,
     })
 }
 

@@ -125,6 +125,7 @@ impl FakeStore {
             outputs: Vec::new(),
             input_derivations: outputs_of.iter().map(|(d, _)| (path(d), vec!["out".to_owned()])).collect(),
             input_sources: sources.iter().map(|source| path(source)).collect(),
+            forgets_references: false,
         };
         self.derivations.insert(path(name), derivation);
     }

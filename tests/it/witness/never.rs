@@ -142,7 +142,7 @@ fn what_was_downloaded_again_after_the_rebuild_is_not_signed() {
 }
 
 /// A cache that has the right bytes, and says that they refer to something they do not; and one that leaves out what
-/// they refer to.
+/// they refer to. A destination of either kind gets nothing signed.
 #[test]
 fn references_that_are_not_in_the_bytes_are_not_signed() {
     const PAIR: &str = r#"rec {
@@ -151,7 +151,7 @@ fn references_that_are_not_in_the_bytes_are_not_signed() {
         c = shell "acme-c" "echo c > $out" {};
     }"#;
     for (from, forge) in [("acme-c", true), ("acme-b", false), ("acme-b", true)] {
-        let witness = Witness::new("2.34");
+        let witness = Witness::with("2.34", "", BOTH);
         let built = witness.other.build(PAIR);
         let cache = format!("file://{}", witness.binary().display());
         for path in &built {
@@ -179,6 +179,12 @@ fn references_that_are_not_in_the_bytes_are_not_signed() {
         assert_eq!(done.code, Some(1), "{}\n{}", done.report, done.said);
         let why = done.report["claims"]["given_up"][0]["why"].as_str().unwrap();
         assert!(why.contains("refer"), "{why}");
+        // The store calls it built here now; where NARs go it is signed no more than where claims go.
+        assert!(witness.is_ultimate(path));
+        let pushed =
+            witness.command(&["push", "--json", "--destination", "nars", &full(path)]).output().unwrap();
+        let report: serde_json::Value = serde_json::from_slice(&pushed.stdout).unwrap();
+        assert!(report["given_up"][0]["why"].as_str().unwrap().contains("refer"), "{report}");
         assert!(!witness.is_signed(path));
     }
 }
