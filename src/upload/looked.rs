@@ -22,6 +22,12 @@ pub(super) struct Listing {
 }
 
 impl Looked {
+    /// Before the store is listed. What was added comes into its order here, once, and not with every step.
+    pub(super) fn begin(&mut self) -> Listing {
+        self.0.sort_unstable();
+        Listing::default()
+    }
+
     /// Adds a path that is in the store: to what was looked at, or to what is open.
     pub(super) fn list(&self, path: &StorePath, listing: &mut Listing) {
         let digest = *path.hash_part().digest();
@@ -34,14 +40,12 @@ impl Looked {
     /// Adds paths that were looked at since the listing.
     pub(super) fn add(&mut self, paths: impl Iterator<Item = StorePath>) {
         self.0.extend(paths.map(|path| *path.hash_part().digest()));
-        self.0.sort_unstable();
     }
 }
 
 impl Listing {
     /// What is left of what was looked at, and what is to be looked at now.
-    pub(super) fn split(mut self) -> (Looked, Open) {
-        self.looked.sort_unstable();
+    pub(super) fn split(self) -> (Looked, Open) {
         (Looked(self.looked), self.open)
     }
 }
@@ -75,20 +79,20 @@ mod tests {
     #[test]
     fn what_was_not_reached_stays_open() {
         let mut looked = Looked::default();
-        let listed = |looked: &Looked| {
-            let mut listing = Listing::default();
+        let listed = |looked: &mut Looked| {
+            let mut listing = looked.begin();
             (1..5).for_each(|n| looked.list(&path(n), &mut listing));
             listing.split()
         };
-        let (mut left, open) = listed(&looked);
+        let (mut left, open) = listed(&mut looked);
         left.add(open.iter().take(2));
         looked = left;
-        assert_eq!(listed(&looked).1.iter().collect::<Vec<_>>(), [path(3), path(4)]);
+        assert_eq!(listed(&mut looked).1.iter().collect::<Vec<_>>(), [path(3), path(4)]);
     }
 
     /// Lists these and looks at all that is open; which those were.
     fn pass(looked: &mut Looked, store: &[u8]) -> Vec<u8> {
-        let mut listing = Listing::default();
+        let mut listing = looked.begin();
         store.iter().for_each(|n| looked.list(&path(*n), &mut listing));
         let (left, open) = listing.split();
         *looked = left;

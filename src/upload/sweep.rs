@@ -19,7 +19,7 @@ use crate::store::{PathInfo, Store, StoreError};
 use crate::trust::Timestamp;
 use crate::upload::builds::Build;
 use crate::upload::intake::may_leave;
-use crate::upload::looked::{Listing, Looked};
+use crate::upload::looked::Looked;
 use crate::upload::uploader::Shared;
 use std::time::{Duration, Instant};
 
@@ -98,7 +98,7 @@ impl Sweep {
             self.looked = Looked::default();
             ALL_AFTER
         });
-        let mut listing = Listing::default();
+        let mut listing = self.looked.begin();
         let listed = store.for_each_valid_path(|path| self.looked.list(&path, &mut listing));
         listed.map_err(|error| error.to_string())?;
         let (looked, open) = listing.split();
