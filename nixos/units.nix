@@ -112,18 +112,24 @@ in
     })
 
     (mkIf isTold {
-      systemd.paths.countersign-trust = {
-        description = "countersign's key has changed";
+      # The first start, a rotation and a lost state directory all end here. A unit for each key: systemd (252) does not
+      # see a file replaced while the same unit waits for another one that is not there yet.
+      systemd.paths = lib.listToAttrs (map (mode: lib.nameValuePair "countersign-${mode}-key" {
+        description = "countersign's ${mode} key has changed";
         wantedBy = [ "multi-user.target" ];
-        # The first start, a rotation and a lost state directory all end here.
-        pathConfig.PathChanged = map (mode: "/var/lib/countersign/${mode}.pub") [ "machine" "observe" ];
-      };
+        pathConfig = {
+          PathChanged = "/var/lib/countersign/${mode}.pub";
+          Unit = "countersign-trust.service";
+        };
+      }) [ "machine" "observe" ]);
       systemd.services.countersign-trust = {
         description = "tell Nix which key countersign has";
         wantedBy = [ "multi-user.target" ];
         wants = [ "countersign.service" ];
         after = [ "countersign.service" ];
         before = [ "nix-daemon.service" ];
+        # Started too often for systemd's taste, it would be the end of the units above too, and of their key.
+        unitConfig.StartLimitIntervalSec = 0;
         path = [ cfg.package config.systemd.package pkgs.coreutils ];
         environment.COUNTERSIGN_CONFIG = "/etc/countersign/config.toml";
         serviceConfig = forNix // {

@@ -6,8 +6,8 @@ let
     stringLength substring tail toJSON;
 in
 rec {
-  inherit (builtins) all any attrNames attrValues concatLists concatMap concatStringsSep elem elemAt filter foldl'
-    genList getAttr hasAttr head isAttrs isBool isFunction isInt isList isString length listToAttrs mapAttrs removeAttrs
+  inherit (builtins) all any attrNames listToAttrs attrValues concatLists concatMap concatStringsSep elem elemAt filter foldl'
+    genList getAttr hasAttr head isAttrs isBool isFunction isInt isList isString length mapAttrs removeAttrs
     stringLength tail toJSON;
 
   types = import ./types.nix lib;
