@@ -4,6 +4,7 @@
 mod claims;
 mod fresh;
 mod never;
+mod readme;
 mod rebuilding;
 mod second;
 
