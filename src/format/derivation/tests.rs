@@ -51,7 +51,7 @@ fn a_real_derivation() {
 fn references_that_nix_was_told_to_forget() {
     let with = |name: &[u8], value: &[u8]| {
         let real = parse(REAL).unwrap();
-        parse(&printed(&real, &[], &[(name.to_vec(), value.to_vec())])).unwrap().forgets_references
+        parse(printed(&real, &[], &[(name.to_vec(), value.to_vec())])).unwrap().forgets_references
     };
     assert!(with(b"__json", br#"{"name":"x","unsafeDiscardReferences":{"out":true}}"#));
     assert!(!with(b"__json", br#"{"name":"unsafeDiscardReferences"}"#));
