@@ -1,5 +1,6 @@
 //! `queue.db`: entries in SQLite, in WAL mode and `synchronous = FULL`, so that a change that was told of is on
-//! the disk.
+//! the disk. That an entry was published is the exception: after a cut of power it is looked for again and found, and
+//! syncing it would cost more than all else about a small path.
 //!
 //! ```text
 //! entries   one row for each destination and path: the columns of an Entry, and of its stored NAR
@@ -23,6 +24,19 @@ use std::collections::HashSet;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// What is due in a state, whether a sweep found it or not.
+macro_rules! due {
+    ($swept:literal, $state:literal) => {
+        concat!(
+            "SELECT COLUMNS FROM entries WHERE destination = :destination AND (origin = 'swept') = ",
+            $swept,
+            " AND state IN ('queued', 'stored') AND state = '",
+            $state,
+            "' AND due <= :now ORDER BY due, id LIMIT :most"
+        )
+    };
+}
 
 /// The queue of this machine.
 #[derive(Debug)]
@@ -168,7 +182,8 @@ impl Queue {
     /// # Errors
     /// [`QueueError::Database`]; the entry is as it was.
     pub fn tell(&mut self, id: i64, event: Event, terms: &Terms) -> Result<Option<Row>, QueueError> {
-        self.change(|transaction| {
+        let is_found_again = event == Event::Published;
+        let change = |transaction: &Transaction<'_>| {
             let Some(row) = row(transaction, id)? else { return Ok(None) };
             let mut row = Row { entry: row.entry.on(event, terms), ..row };
             // What it waits for may have been finished since it was looked at; nobody would wake it then.
@@ -183,7 +198,8 @@ impl Queue {
                 wake(transaction, &row.destination, &row.path, terms)?;
             }
             Ok(Some(row))
-        })
+        };
+        if is_found_again { self.change_unsynced(change) } else { self.change(change) }
     }
 
     /// Tells every unfinished entry of a destination to try again now, and that nothing is wrong with it.
@@ -222,17 +238,13 @@ impl Queue {
         now: Timestamp,
         busy: &HashSet<i64>,
     ) -> Result<Option<Row>, QueueError> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM entries WHERE destination = :destination AND (origin = 'swept') = :swept \
-             AND state IN ('queued', 'stored') AND due <= :now ORDER BY state DESC, due, id LIMIT :most"
-        );
         // One more than can be busy, so that one of them is free.
         let most = i64::try_from(busy.len()).unwrap_or(i64::MAX).saturating_add(1);
         let read = || {
-            let mut statement = self.database.prepare_cached(&sql)?;
-            let now = now.seconds();
-            for swept in [false, true] {
-                let given = named_params! { ":destination": destination, ":swept": swept, ":now": now, ":most": most };
+            for sql in DUE {
+                let mut statement = self.database.prepare_cached(&sql.replace("COLUMNS", COLUMNS))?;
+                let given =
+                    named_params! { ":destination": destination, ":now": now.seconds(), ":most": most };
                 for row in statement.query_map(given, Row::read)? {
                     let row = row?;
                     if !busy.contains(&row.id) {
@@ -327,6 +339,21 @@ impl Queue {
         read().map_err(|source| self.failed(source))
     }
 
+    /// One change, alone, which a cut of power may take back: only for what is found out again.
+    fn change_unsynced<T>(
+        &mut self,
+        change: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, QueueError> {
+        self.set_synchronous("NORMAL")?;
+        let done = self.change(change);
+        self.set_synchronous("FULL")?;
+        done
+    }
+
+    fn set_synchronous(&self, level: &str) -> Result<(), QueueError> {
+        self.database.pragma_update(None, "synchronous", level).map_err(|source| self.failed(source))
+    }
+
     /// One durable change, alone.
     pub(super) fn change<T>(
         &mut self,
@@ -380,6 +407,10 @@ fn wake(
 
 /// The file in the state directory.
 const FILE: &str = "queue.db";
+
+/// What is due: what a sweep found last, and of the rest and of that, those whose NAR is there first. Four questions, each
+/// in the order of `entries_due`: one for all would sort what waits whenever one is taken.
+const DUE: [&str; 4] = [due!("0", "stored"), due!("0", "queued"), due!("1", "stored"), due!("1", "queued")];
 
 /// The version of the schema.
 const VERSION: i64 = 2;

@@ -175,3 +175,33 @@ fn nar() -> StoredNar {
         url: "nar/x.nar.zst".into(),
     }
 }
+
+/// However many wait, one is found by the index, and none is sorted.
+#[test]
+fn what_is_due_is_found_without_sorting() {
+    let (_dir, queue) = queue();
+    for sql in DUE {
+        let sql = format!("EXPLAIN QUERY PLAN {}", sql.replace("COLUMNS", COLUMNS));
+        let mut plan = queue.database.prepare(&sql).unwrap();
+        let given = named_params! { ":destination": "acme", ":now": 5, ":most": 3 };
+        let steps = plan.query_map(given, |row| row.get::<_, String>(3)).unwrap();
+        let steps: Vec<String> = steps.map(Result::unwrap).collect();
+        assert_eq!(steps.len(), 1, "{steps:?}");
+        assert!(
+            steps[0].contains("USING INDEX entries_due (destination=? AND <expr>=? AND state=? AND due<?)"),
+            "{steps:?}"
+        );
+    }
+}
+
+/// That something was published is not synced; all else is, also after that.
+#[test]
+fn changes_are_synced_again_after_one_that_is_not() {
+    let (_dir, mut queue) = queue();
+    queue.ask(&[wish("acme", 1, Origin::Built)], &terms(5)).unwrap();
+    let row = queue.due("acme", at(5), &HashSet::new()).unwrap().unwrap();
+    let told = queue.tell(row.id, Event::Published, &terms(6)).unwrap().unwrap();
+    assert_eq!(told.entry.state, State::Done);
+    let level: i64 = queue.database.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
+    assert_eq!(level, 2, "FULL");
+}
