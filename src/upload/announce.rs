@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 /// What tells the service.
 #[derive(Debug)]
 pub(super) struct Announcer {
-    socket: PathBuf,
+    /// The state directory.
+    state: PathBuf,
     /// By destination, the caches that it is; none for most.
     caches: Vec<(Box<str>, Vec<String>)>,
     /// Until when nothing is said.
@@ -33,21 +34,19 @@ impl Announcer {
         };
         let caches =
             config.destinations.iter().map(of).filter(|(_, caches): &(_, Vec<_>)| !caches.is_empty());
-        Self {
-            socket: control::path(&config.state_directory),
-            caches: caches.collect(),
-            silent: Mutex::default(),
-        }
+        Self { state: config.state_directory.clone(), caches: caches.collect(), silent: Mutex::default() }
     }
 
     /// Says that a path is at a destination now, if that is a cache and a service listens.
     pub(super) fn published(&self, destination: &str, path: &StorePath, runtime: &tokio::runtime::Handle) {
         let Some((_, caches)) = self.caches.iter().find(|(name, _)| **name == *destination) else { return };
-        if self.silent().is_some_and(|until| Instant::now() < until) || !self.socket.exists() {
+        // Looked for each time: the service may be another unit, and start after us.
+        let socket = control::find(&self.state);
+        if self.silent().is_some_and(|until| Instant::now() < until) || !socket.exists() {
             return;
         }
         let news = Published { caches: caches.clone(), paths: vec![path.hash_part().to_string()] };
-        match runtime.block_on(control::tell_published(&self.socket, &news)) {
+        match runtime.block_on(control::tell_published(&socket, &news)) {
             // Nobody listens on a socket that was left.
             Ok(()) | Err(ControlError::Unreachable { .. }) => {}
             Err(error @ ControlError::Unexpected { .. }) => {
