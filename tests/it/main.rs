@@ -43,6 +43,7 @@ mod substitute;
 mod supervision;
 mod support;
 mod sweep;
+mod systemd;
 mod uploader;
 mod uploads;
 mod upstreams;
