@@ -41,7 +41,7 @@ class Machine:
         self.work, self.group, self.init, self.boots = work, group, None, 0
         self.root = work / "root"
         for name in ("root", "above", "overlay"):
-            (work / name).mkdir()
+            (work / name).mkdir(parents=True)
         options = f"lowerdir={REPOSITORY}/target/systemd/tree,upperdir={work}/above,workdir={work}/overlay"
         call("mount", "-t", "overlay", "-o", options, "overlay", str(self.root))
 
@@ -61,7 +61,7 @@ class Machine:
     def boot(self):
         """Starts process 1 and waits until every job is done."""
         self.boots += 1
-        group = self.group / f"boot-{self.boots}"
+        group = self.group / f"{self.work.name}-{self.boots}"
         group.mkdir()
         self.console = self.work / f"console-{self.boots}"
         command = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", "--net"]
@@ -109,7 +109,7 @@ class Machine:
     def property(self, unit, name):
         return self.said(f"systemctl show --value --property={shlex.quote(name)} {shlex.quote(unit)}")
 
-    def journal(self, arguments="-n 60"):
+    def journal(self, arguments="-n 40 -u 'countersign*'"):
         return self.run(f"journalctl --no-pager --quiet {arguments}", check=False).stdout
 
     def end(self):
