@@ -19,6 +19,9 @@
   ProtectHome = true;
   PrivateTmp = true;
   PrivateMounts = true;
+  # Nothing is started from where something may be written; each place that is written is named, since for a directory
+  # above it (systemd 252) this would undo ProtectSystem=.
+  NoExecPaths = [ "/dev/shm" "/tmp" "/var/tmp" "/var/lib/countersign" ];
   PrivateDevices = true;
   DevicePolicy = "closed";
   DeviceAllow = "";

@@ -40,11 +40,25 @@ let
     PrivateTmp = true;
     ProtectHome = true;
     ProtectSystem = "strict";
+    # Which that leaves writable beside a runtime directory (systemd 252).
+    ReadOnlyPaths = "/run";
     ProtectKernelModules = true;
     ProtectKernelTunables = true;
+    LockPersonality = true;
+    MemoryDenyWriteExecute = true;
+    ProtectClock = true;
+    ProtectControlGroups = true;
+    ProtectHostname = true;
+    ProtectKernelLogs = true;
+    RestrictNamespaces = true;
+    RestrictRealtime = true;
+    RestrictSUIDSGID = true;
+    NoExecPaths = [ "/dev/shm" "/run/countersign-trust" "/tmp" "/var/tmp" ];
     PrivateNetwork = true;
     RestrictAddressFamilies = [ "AF_UNIX" ];
     SystemCallArchitectures = "native";
+    SystemCallFilter = "@system-service";
+    SystemCallErrorNumber = "EPERM";
     TimeoutStartSec = 60;
   };
   plain = pkgs.writeText "countersign-break-glass.conf" ''
@@ -86,6 +100,7 @@ in
           ExecReload = "${pkgs.coreutils}/bin/kill -HUP $MAINPID";
           WatchdogSec = 30;
           RuntimeDirectory = "countersign";
+          NoExecPaths = hardening.NoExecPaths ++ [ "/run/countersign" ];
           LoadCredential = files.serveSecrets;
         };
       };
@@ -107,6 +122,7 @@ in
           WatchdogSec = 120;
           LoadCredential = files.uploadSecrets;
           ReadWritePaths = [ spool ] ++ directories;
+          NoExecPaths = hardening.NoExecPaths ++ [ spool ] ++ directories;
         };
       };
     })
