@@ -23,5 +23,5 @@ def expect(condition, what, seen=""):
         raise Expected(f"{what}\n{seen}")
 
 
-def equal(found, wanted, what):
-    expect(found == wanted, what, f"  wanted: {wanted!r}\n  found:  {found!r}")
+def equal(found, wanted, what, seen=""):
+    expect(found == wanted, what, f"  wanted: {wanted!r}\n  found:  {found!r}\n{seen}")

@@ -4,7 +4,9 @@ import pathlib
 import sys
 
 import life
+import sandbox
 import scene
+import strangers
 from expect import equal, expect, step
 from machine import Expected, Machine
 
@@ -25,6 +27,8 @@ def installed_by_script(machine, release):
         life.runs(machine)
     life.substitute(machine)
     life.upload(machine)
+    sandbox.sandboxes(machine)
+    strangers.strangers(machine)
     life.reload(machine)
     life.restart_under_load(machine)
     life.reboot(machine)

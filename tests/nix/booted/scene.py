@@ -54,7 +54,7 @@ BROKEN = f"substituters = http://127.0.0.1:8001\ntrusted-public-keys = {KEYS['on
 
 DROP_INS = {
     "countersign-upload.service":
-        "[Service]\nLoadCredential=acme-1:/root/acme-1.sec\nReadWritePaths=/srv/destination\n",
+        "[Service]\nLoadCredential=acme-1:/root/acme-1.sec\nReadWritePaths=/srv/destination\nNoExecPaths=/srv/destination\n",
 }
 
 UNITS = {
