@@ -3,6 +3,7 @@
 import pathlib
 import sys
 
+import kinds
 import life
 import sandbox
 import scene
@@ -39,16 +40,21 @@ def installed_by_script(machine, release):
     life.rotation(machine)
     life.break_glass(machine)
     life.uninstall(machine, before, scene.NIX_CONF)
+    machine.end()
 
 
 def main():
     programs, work, group = map(pathlib.Path, sys.argv[1:])
     (group / "driver/cgroup.procs").write_text("0")
     release = scene.release(programs, work)
-    machine = Machine(work / "script", group)
     try:
-        installed_by_script(machine, release)
-        machine.end()
+        for name, lives in (
+            ("script", installed_by_script),
+            ("rendered", kinds.rendered_units),
+            ("package", lambda machine, release: kinds.debian_package(machine, release, work)),
+        ):
+            machine = Machine(work / name, group)
+            lives(machine, release)
     except Expected as error:
         if machine.init:
             print(machine.journal(), file=sys.stderr)
