@@ -162,4 +162,8 @@ def is_told(machine, key=None):
     def told():
         now = machine.run("cat /var/lib/countersign/machine.pub", check=False).stdout.strip()
         return now and now != key and setting(machine, "trusted-public-keys") == now and now
-    return wait_for("Nix trusting the machine key alone", told)
+    key = wait_for("Nix trusting the machine key alone", told)
+    # systemd waits for the next change only once the unit that told Nix has ended.
+    wait_for("the end of countersign-trust.service",
+             lambda: machine.property("countersign-trust.service", "ActiveState") == "inactive")
+    return key
