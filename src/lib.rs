@@ -45,4 +45,5 @@ pub mod transfer;
 pub mod trust;
 pub mod upload;
 pub mod upstream;
+mod wal;
 pub mod web;

@@ -18,8 +18,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("doctor", &["config", "format", "init"]),
     ("clock", &["trust"]),
     ("telemetry", &["config"]),
-    ("queue", &["format", "trust"]),
-    ("evidence", &["clock", "crash", "format", "trust"]),
+    ("queue", &["format", "trust", "wal"]),
+    ("evidence", &["clock", "crash", "format", "trust", "wal"]),
     ("spool", &["format"]),
     ("status", &[]),
     ("control", &["explain", "format", "status"]),
@@ -70,6 +70,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("rebuild", &["format", "pack", "spool", "store"]),
     ("crash", &[]),
     ("supervisor", &[]),
+    ("wal", &[]),
     (
         "upload",
         &[

@@ -1,6 +1,8 @@
 //! `countersign push`: paths that a person wants to be uploaded, and what became of them.
 
 mod since;
+#[cfg(test)]
+mod tests;
 
 use crate::cli::moment::Moment;
 use crate::cli::push::since::Found;
@@ -9,7 +11,7 @@ use crate::cli::upload::{leave_no_core, take_lock};
 use crate::cli::{Exit, fail, run_async};
 use crate::config::{Config, Loaded};
 use crate::format::StorePath;
-use crate::queue::{Event, Origin, Queue, QueueError, Row, State, Wish};
+use crate::queue::{Event, Origin, Queue, QueueError, Row, State, Trouble, Wish};
 use crate::spool::Spool;
 use crate::store::{Store, StoreAddress};
 use crate::upload::Uploader;
@@ -142,8 +144,7 @@ pub(super) fn upload(
 ) -> Result<(), Exit> {
     let finished =
         if is_uploading(&loaded.config) { watch(queue, wishes) } else { upload_here(loaded, queue, wishes)? };
-    let (rows, troubles) =
-        finished.and_then(|rows| Ok((rows, queue.troubles()?))).map_err(|error| fail(Exit::Io, &error))?;
+    let (rows, troubles) = finished.map_err(|error| fail(Exit::Io, &error))?;
     for row in &rows {
         let of_all = troubles.iter().find(|trouble| trouble.destination == row.destination);
         summary.add(row, of_all.map(|trouble| trouble.text.as_str()));
@@ -211,11 +212,7 @@ pub(super) fn ask(config: &Config, queue: &mut Queue, wishes: &[Wish]) -> Result
 }
 
 /// Uploads in this process, as no other does.
-fn upload_here(
-    loaded: &Loaded,
-    queue: &Queue,
-    wishes: &[Wish],
-) -> Result<Result<Vec<Row>, QueueError>, Exit> {
+fn upload_here(loaded: &Loaded, queue: &Queue, wishes: &[Wish]) -> Result<Result<Seen, QueueError>, Exit> {
     leave_no_core().map_err(|error| fail(Exit::Io, &error))?;
     let _lock = take_lock(&loaded.config.state_directory).map_err(|error| fail(Exit::Io, &error))?;
     run_async(async {
@@ -229,8 +226,11 @@ fn upload_here(
     })?
 }
 
+/// Entries, and what was wrong with destinations as they were looked at.
+type Seen = (Vec<Row>, Vec<Trouble>);
+
 /// Waits until each of them is finished, or waits for something that will not come by itself.
-fn watch(queue: &Queue, wishes: &[Wish]) -> Result<Vec<Row>, QueueError> {
+fn watch(queue: &Queue, wishes: &[Wish]) -> Result<Seen, QueueError> {
     let bar = ProgressBar::new(wishes.len() as u64);
     if let Ok(style) = ProgressStyle::with_template("{bar:30} {pos}/{len} {msg}") {
         bar.set_style(style);
@@ -246,11 +246,11 @@ fn watch(queue: &Queue, wishes: &[Wish]) -> Result<Vec<Row>, QueueError> {
         bar.set_position(finished as u64);
         let left = all.iter().filter(|row| !row.entry.is_finished()).count();
         bar.set_message(format!("{left} entries left"));
-        let down: Vec<Box<str>> = queue.troubles()?.into_iter().map(|trouble| trouble.destination).collect();
-        let is_down = |row: &Row| down.contains(&row.destination);
+        let troubles = queue.troubles()?;
+        let is_down = |row: &Row| troubles.iter().any(|trouble| trouble.destination == row.destination);
         if of_wishes.iter().all(|row| row.entry.is_finished() || is_down(row) || is_stuck(row, &rows)) {
             bar.finish_and_clear();
-            return Ok(of_wishes.into_iter().cloned().collect());
+            return Ok((of_wishes.into_iter().cloned().collect(), troubles));
         }
         // Looking takes a tenth of the time at most, however long the queue.
         std::thread::sleep(LOOK.max(began.elapsed() * 9));
@@ -288,7 +288,9 @@ impl Summary {
         };
         let (path, destination) = (row.path.to_string(), row.destination.to_string());
         let own = row.entry.trouble.as_str();
-        let why = if own.is_empty() { of_all.unwrap_or_default() } else { own };
+        // What it waits for waits for the destination too.
+        let is_of_all = !row.entry.is_finished() && (own.is_empty() || row.entry.blocked_by.is_some());
+        let why = of_all.filter(|_| is_of_all).unwrap_or(own);
         list.push(Line { path, destination, why: why.to_owned() });
     }
 

@@ -29,6 +29,7 @@ use crate::evidence::{
 };
 use crate::format::HashPart;
 use crate::trust::Timestamp;
+use crate::wal::write_ahead;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use std::collections::HashMap;
@@ -104,6 +105,7 @@ impl Sqlite {
             // another value, which costs ten times what it does.
             database.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
             database.set_prepared_statement_cache_capacity(64);
+            write_ahead(&database, terms.patience)?;
             database.execute_batch(PRAGMAS)?;
             let found = schema::migrate(&mut database, schema::VERSIONS)?;
             Ok((database, found))
@@ -334,7 +336,6 @@ const MOST_BROKEN: usize = 3;
 /// `trusted_schema`: a schema that somebody else wrote runs nothing. `journal_size_limit`: what a long read made the log
 /// grow to is given back.
 const PRAGMAS: &str = "
-PRAGMA journal_mode = WAL;
 PRAGMA synchronous = NORMAL;
 PRAGMA trusted_schema = OFF;
 PRAGMA cache_size = -4096;

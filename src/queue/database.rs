@@ -19,6 +19,7 @@ use crate::queue::offers;
 use crate::queue::rows::{COLUMNS, Row, Trouble};
 use crate::queue::{Entry, Event, Origin, State, Terms};
 use crate::trust::Timestamp;
+use crate::wal::write_ahead;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, named_params, params};
 use std::collections::HashSet;
 use std::os::unix::fs::OpenOptionsExt;
@@ -119,7 +120,7 @@ impl Queue {
     fn open_at(path: PathBuf) -> Result<Self, QueueError> {
         let opened = Connection::open(&path).and_then(|database| {
             database.busy_timeout(PATIENCE)?;
-            database.pragma_update(None, "journal_mode", "WAL")?;
+            write_ahead(&database, PATIENCE)?;
             database.pragma_update(None, "synchronous", "FULL")?;
             Ok(database)
         });

@@ -41,6 +41,24 @@ fn a_queue_that_is_opened_again_has_what_it_had() {
     assert_eq!(before.len(), 2);
 }
 
+/// The uploader and a command that a person gives may be the first two.
+#[test]
+fn several_may_make_it_at_one_time() {
+    for _ in 0..20 {
+        let dir = tempfile::tempdir().unwrap();
+        let all = std::sync::Barrier::new(8);
+        std::thread::scope(|scope| {
+            let one = || {
+                all.wait();
+                let mut queue = Queue::open(dir.path())?;
+                queue.ask(&[wish("acme", 1, Origin::Built)], &terms(5))
+            };
+            let opened: Vec<_> = (0..8).map(|_| scope.spawn(one)).collect();
+            opened.into_iter().for_each(|opened| opened.join().unwrap().unwrap());
+        });
+    }
+}
+
 #[test]
 fn wishes_are_noted_together_or_not_at_all() {
     let (_dir, mut queue) = queue();

@@ -1,6 +1,7 @@
 //! Where the hook writes, and where it does not.
 
-use super::{DEV, DRV, OUT, STRANGER, Scene, said};
+use super::{DEV, DRV, HOOK, OUT, STRANGER, Scene, said};
+use crate::support::namespace;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink};
 use std::path::{Path, PathBuf};
@@ -26,8 +27,21 @@ fn a_spool_that_is_none_is_told() {
     let link = scene.dir.join("link");
     symlink(scene.dir.join("spool"), &link).unwrap();
     refused(&scene, &link, "is a symlink");
-    assert!(said(scene.told().env_remove("COUNTERSIGN_SPOOL")).contains("\"/var/spool/countersign\""));
     assert_eq!(scene.records(), []);
+}
+
+/// Where the machine's own uploader would look; it may have one, and is to hear nothing of a test.
+#[test]
+fn a_spool_that_is_not_named_is_the_usual_one() {
+    let scene = Scene::new();
+    let mut hook = scene.program("/usr/bin/unshare");
+    if !namespace::is_root() {
+        hook.args(["--user", "--map-root-user"]);
+    }
+    hook.args(["--mount", "sh", "-euc", "mount -t tmpfs none /var/spool; exec \"$0\"", HOOK]);
+    hook.env("DRV_PATH", DRV).env("OUT_PATHS", OUT).env_remove("COUNTERSIGN_SPOOL");
+    let line = said(&mut hook);
+    assert!(line.contains("\"/var/spool/countersign\"") && line.contains("No such file"), "{line}");
 }
 
 #[test]

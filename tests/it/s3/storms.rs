@@ -20,7 +20,7 @@ fn a_storm_passes() {
     let server = S3Server::start();
     let uploads = uploads(&server, "");
     let built = uploads.daemon.build(&chain(3, 200));
-    server.next(6, "PUT", "", S3Fault::with(503, "SlowDown", "retry-after", "2"));
+    server.when("PUT", "", S3Fault::with(503, "SlowDown", "retry-after", "2"));
     let _uploader = uploads.start();
     let (code, said, _) = uploads.run(&["push", &full(&built[2])]);
     assert_eq!(code, Some(1));

@@ -6,6 +6,7 @@ use crate::support::dirs::Dir;
 use crate::support::nix_daemon::NixDaemon;
 use countersign::format::{KeyName, SigningKey, StorePath, VerifyingKey};
 use countersign::state::write_new_secret_key;
+use countersign::upload::{Lock, LockError};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -92,13 +93,22 @@ impl Uploads {
         self.start_with(&[])
     }
 
-    /// The same with variables in its environment.
+    /// The same with variables in its environment; it has begun when this returns, or ended.
     pub fn start_with(&self, environment: &[(&str, &str)]) -> Uploader {
         let log =
             std::fs::OpenOptions::new().append(true).create(true).open(self.dir.join("upload.log")).unwrap();
         let mut command = self.command(&["upload"]);
         command.env("RUST_LOG", "debug").envs(environment.iter().copied());
-        Uploader(command.stdout(Stdio::null()).stderr(log).spawn().unwrap())
+        let mut uploader = Uploader(command.stdout(Stdio::null()).stderr(log).spawn().unwrap());
+        // Until then a command would upload by itself, with what it has in its own environment.
+        let began = Instant::now();
+        while !matches!(Lock::take(&self.state()), Err(LockError::Taken { .. }))
+            && uploader.try_wait().is_none()
+        {
+            assert!(began.elapsed() < Duration::from_secs(60), "it does not begin: {}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        uploader
     }
 
     /// What the uploader has said so far.

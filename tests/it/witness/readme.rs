@@ -47,7 +47,10 @@ fn two_friends_become_each_others_second_signer() {
     let dir = witness.uploads.dir.path().display().to_string();
     let alice =
         configuration[0].replace("/etc/countersign", &dir).replace("/srv/claims", &format!("{dir}/claims"));
+    let spool = "[upload]\nspool-directory = ";
     let config = format!("state-directory = \"{dir}/state\"\n{alice}\n");
+    let config = config.replacen("[upload]\n", &format!("{spool}\"{dir}/spool\"\n"), 1);
+    assert!(config.contains(spool), "{config}");
     witness.uploads.dir.write("config.toml", config);
     // What she uses: downloaded from a cache whose key Bob knows.
     let expression = "shell \"openssl-3\" \"echo a > $out\" {}";
