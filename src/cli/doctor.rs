@@ -8,7 +8,8 @@ mod count;
 mod machine;
 mod vantage;
 
-use crate::cli::{Exit, fail, run_async, state};
+use crate::cli::say;
+use crate::cli::{Exit, run_async, state};
 use crate::config::{Config, Listen, Loaded, Mode};
 use crate::control::{self, ControlError};
 use crate::doctor::{Facts, Finding, Label, NixSettings, Ours, Service, Severity, examine, json, text};
@@ -63,7 +64,7 @@ pub(super) fn doctor(loaded: &Loaded, options: &Options) -> Exit {
     };
     match printed.and_then(|()| out.flush()) {
         Ok(()) => exit(&findings),
-        Err(error) => fail(Exit::Io, &error),
+        Err(error) => say::failed(&error),
     }
 }
 

@@ -4,6 +4,7 @@
 //! network is not needed; of a path that it has nothing of, or with `--ask`, the caches are asked from here.
 
 use crate::cli::evidence::plain;
+use crate::cli::say::say;
 use crate::cli::{Exit, fail, run_async};
 use crate::clock;
 use crate::config::Config;
@@ -88,13 +89,13 @@ fn earlier(config: &Config, asked: HashPart) -> Earlier {
 fn print(explanation: &Explanation, json: bool) -> Exit {
     if json {
         match serde_json::to_string_pretty(explanation) {
-            Ok(text) => println!("{text}"),
+            Ok(text) => say!("{text}"),
             Err(error) => return fail(Exit::Io, &error),
         }
     } else {
         // Nothing of what a cache or a file said reaches the terminal as it is; the ellipsis is ours.
         for line in explanation.to_string().lines() {
-            println!("{}", line.split('…').map(plain).collect::<Vec<_>>().join("…"));
+            say!("{}", line.split('…').map(plain).collect::<Vec<_>>().join("…"));
         }
     }
     match explanation.verdict.as_str() {

@@ -6,6 +6,7 @@
 
 use crate::cli::init::read_file;
 use crate::cli::key::{asked_at, nix_conf_lines};
+use crate::cli::say::say;
 use crate::cli::{Exit, fail, state};
 use crate::config::Config;
 use crate::format::VerifyingKey;
@@ -38,7 +39,7 @@ pub(super) fn include(config: &Config, file: &Path, beside: bool, nix_conf: &Pat
     } else {
         "changed"
     };
-    println!("{change}");
+    say!("{change}");
     match NixConf::read(nix_conf, &read_file) {
         Ok(read) => see(&read, nix_conf, file, &key, beside),
         Err(error) => fail(Exit::Io, &error),

@@ -4,6 +4,7 @@ mod successor;
 
 pub(super) use successor::succeed;
 
+use crate::cli::say::{self, say};
 use crate::cli::{Exit, fail, state};
 use crate::config::{Config, Listen, Mode};
 use crate::format::{KeyName, SigningKey, VerifyingKey};
@@ -25,7 +26,7 @@ pub(super) fn nix_conf(config: &Config) -> Exit {
     match state(config).existing_key(config.mode) {
         Ok(key) => {
             // The file that this is put at the end of may lack the end of its last line.
-            print!("\n{}", nix_conf_lines(config.mode, address, &key.verifying_key()));
+            say::text(format_args!("\n{}", nix_conf_lines(config.mode, address, &key.verifying_key())));
             Exit::Ok
         }
         Err(error) => fail(Exit::Io, &error),
@@ -123,7 +124,7 @@ fn kind(mode: Mode) -> &'static str {
 }
 
 fn print_public(key: &SigningKey) -> Exit {
-    println!("{}", key.verifying_key());
+    say!("{}", key.verifying_key());
     Exit::Ok
 }
 

@@ -14,6 +14,7 @@ mod pages;
 mod push;
 mod queue;
 mod rebuild;
+mod say;
 mod serve;
 mod status;
 mod upload;

@@ -7,6 +7,7 @@ mod tests;
 use crate::cli::moment::Moment;
 use crate::cli::push::since::Found;
 use crate::cli::queue::{is_uploading, parse_path, terms};
+use crate::cli::say::say;
 use crate::cli::upload::{leave_no_core, take_lock};
 use crate::cli::{Exit, fail, run_async};
 use crate::config::{Config, Loaded};
@@ -299,7 +300,7 @@ impl Summary {
         let Self { skipped, held_back, given_up, .. } = self;
         for (lines, said) in [(skipped, "skipped"), (held_back, "held back"), (given_up, "given up")] {
             for Line { path, destination, why } in lines {
-                println!("{said:9}  {destination}  {path}: {why}");
+                say!("{said:9}  {destination}  {path}: {why}");
             }
         }
     }
@@ -307,7 +308,7 @@ impl Summary {
     fn print(&self, json: bool) -> Exit {
         if json {
             match serde_json::to_string_pretty(self) {
-                Ok(text) => println!("{text}"),
+                Ok(text) => say!("{text}"),
                 Err(error) => return fail(Exit::Io, &error),
             }
         } else {
@@ -316,15 +317,13 @@ impl Summary {
                 found.print();
             }
             for (destination, count) in left_out {
-                println!(
-                    "{count} of them left out: no `packages` of [destinations.{destination}] matches them"
-                );
+                say!("{count} of them left out: no `packages` of [destinations.{destination}] matches them");
             }
             for Line { path, destination, .. } in would_send {
-                println!("would send  {destination}  {path}");
+                say!("would send  {destination}  {path}");
             }
             self.print_unsent();
-            println!(
+            say!(
                 "{} sent, {} skipped, {} held back, {} given up",
                 sent.len(),
                 skipped.len(),

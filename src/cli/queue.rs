@@ -1,5 +1,6 @@
 //! `countersign queue list|show|retry|drop|wait`: what is to be uploaded, and how far it is.
 
+use crate::cli::say::{self, say};
 use crate::cli::{Exit, fail};
 use crate::clock;
 use crate::config::Config;
@@ -171,7 +172,7 @@ fn change(config: &Config, queue: Option<Queue>, selection: &Selection, change: 
         }
         Ok(count) => {
             let done = if change == Change::Retry { "tried again" } else { "forgotten" };
-            println!("{count} entries {done}");
+            say!("{count} entries {done}");
             Exit::Ok
         }
         Err(error) => fail(Exit::Io, &error),
@@ -259,13 +260,13 @@ fn print(rows: &[Row], troubles: &[Trouble], json: bool) -> Exit {
             Listing { destinations: destinations.collect(), entries: rows.iter().map(Shown::of).collect() };
         return match serde_json::to_string_pretty(&listing) {
             Ok(text) => {
-                println!("{text}");
+                say!("{text}");
                 Exit::Ok
             }
             Err(error) => fail(Exit::Io, &error),
         };
     }
-    print!("{}", table(rows, troubles, clock::now()));
+    say::text(format_args!("{}", table(rows, troubles, clock::now())));
     Exit::Ok
 }
 

@@ -3,6 +3,7 @@
 //! written into the ledger.
 
 use crate::cli::queue::parse_path;
+use crate::cli::say;
 use crate::cli::{Exit, claims, fail, run_async};
 use crate::clock;
 use crate::config::Config;
@@ -106,7 +107,7 @@ pub(super) fn rebuild(config: &Config, paths: &[String], json: bool) -> Exit {
     }
     report.recorded = ledger.is_written;
     let shown = if json { print::json(&report) } else { print::text(&report) };
-    shown.map_or_else(|error| fail(Exit::Io, &error), |()| report.exit())
+    shown.map_or_else(|error| say::failed(&error), |()| report.exit())
 }
 
 impl Report {

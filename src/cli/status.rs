@@ -1,5 +1,6 @@
 //! `countersign status`: one screen on the running service.
 
+use crate::cli::say::{self, say};
 use crate::cli::{Exit, fail, run_async};
 use crate::config::Config;
 use crate::control;
@@ -17,11 +18,11 @@ pub(super) fn status(config: &Config, json: bool) -> Exit {
     };
     if json {
         match serde_json::to_string_pretty(&status) {
-            Ok(text) => println!("{text}"),
+            Ok(text) => say!("{text}"),
             Err(error) => return fail(Exit::Io, &error),
         }
     } else {
-        print!("{status}");
+        say::text(format_args!("{status}"));
     }
     Exit::Ok
 }

@@ -4,6 +4,7 @@
 use crate::cli::evidence::ledger;
 use crate::cli::evidence::rows::date;
 use crate::cli::queue::is_uploading;
+use crate::cli::say::{self, say};
 use crate::cli::{Exit, fail, state};
 use crate::clock::{is_set, system_time};
 use crate::config::Config;
@@ -41,13 +42,11 @@ pub(super) fn clock(config: &Config, options: &Options) -> Exit {
     tell(now, newest, file.as_ref());
     let latest = newest.into_iter().chain(file.map(|(_, at)| at)).max();
     if latest.is_none_or(|latest| latest <= now) {
-        println!("nothing is from the future");
+        say!("nothing is from the future");
         return Exit::Ok;
     }
     if !options.reset {
-        println!(
-            "if the system's clock is right: stop the service, then `countersign evidence clock --reset`"
-        );
+        say!("if the system's clock is right: stop the service, then `countersign evidence clock --reset`");
         return Exit::Refused;
     }
     if !is_set() {
@@ -71,10 +70,10 @@ pub(super) fn clock(config: &Config, options: &Options) -> Exit {
     match state(config).forget_future(system_time()) {
         Ok(files) => {
             for file in files {
-                println!("{} is dated now", file.display());
+                say!("{} is dated now", file.display());
             }
             let recorded = if storage.is_some() { ", which the ledger records" } else { "" };
-            println!("the clock is set back to {}{recorded}", date(now));
+            say!("the clock is set back to {}{recorded}", date(now));
             Exit::Ok
         }
         Err(error) => fail(Exit::Io, &error),
@@ -82,13 +81,13 @@ pub(super) fn clock(config: &Config, options: &Options) -> Exit {
 }
 
 fn tell(now: Timestamp, newest: Option<Timestamp>, file: Option<&(PathBuf, Timestamp)>) {
-    println!("the system's clock says   {}", date(now));
+    say!("the system's clock says   {}", date(now));
     match newest {
-        Some(newest) => println!("the newest row is of      {}", date(newest)),
-        None => println!("the ledger has no row"),
+        Some(newest) => say!("the newest row is of      {}", date(newest)),
+        None => say!("the ledger has no row"),
     }
     if let Some((file, at)) = file {
-        println!("the newest file is of     {} ({})", date(*at), file.display());
+        say!("the newest file is of     {} ({})", date(*at), file.display());
     }
 }
 
@@ -98,7 +97,10 @@ fn confirmed(now: Timestamp) -> bool {
         eprintln!("countersign: nobody can be asked here; `--yes` says that the system's clock is right");
         return false;
     }
-    print!("Is {} right, in UTC? Keys that had run out count again until then. [y/N] ", date(now));
+    say::text(format_args!(
+        "Is {} right, in UTC? Keys that had run out count again until then. [y/N] ",
+        date(now)
+    ));
     let mut answer = String::new();
     let asked = io::stdout().flush().and_then(|()| io::stdin().lock().read_line(&mut answer));
     let is_yes = asked.is_ok() && matches!(answer.trim(), "y" | "Y" | "yes");

@@ -10,6 +10,7 @@ use crate::cli::evidence::choice::{Choice, Table};
 use crate::cli::evidence::list::is_vouched;
 use crate::cli::evidence::rows::Row;
 use crate::cli::evidence::{ledger, plain, say_none};
+use crate::cli::say::{self, say};
 use crate::cli::{Exit, fail, state};
 use crate::clock;
 use crate::config::Config;
@@ -70,7 +71,7 @@ pub(super) fn export(config: &Config, options: &Options) -> Exit {
     if options.head {
         return match head {
             Some(head) => {
-                println!("{head}");
+                say!("{head}");
                 Exit::Ok
             }
             None => {
@@ -85,7 +86,7 @@ pub(super) fn export(config: &Config, options: &Options) -> Exit {
     match out.all(config, &mut storage, &options.choice, &filter, head.as_ref()) {
         Ok(()) => Exit::Ok,
         Err(Broken::Ledger(error)) => fail(Exit::Io, &error),
-        Err(Broken::Output(error)) => fail(Exit::Io, &error),
+        Err(Broken::Output(error)) => say::failed(&error),
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::cli::evidence::choice::{Choice, Table};
 use crate::cli::evidence::rows::Row;
 use crate::cli::evidence::{ledger, lines, plain, say_none};
+use crate::cli::say;
 use crate::cli::{Exit, fail};
 use crate::clock;
 use crate::config::Config;
@@ -71,7 +72,7 @@ pub(super) fn list(config: &Config, options: &Options) -> Exit {
             Exit::Ok
         }
         Ok(()) => Exit::Ok,
-        Err(error) => fail(Exit::Io, &error),
+        Err(error) => say::failed(&error),
     }
 }
 

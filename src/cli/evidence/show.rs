@@ -4,6 +4,7 @@ use crate::cli::evidence::choice::hash_part;
 use crate::cli::evidence::lines::{self, when};
 use crate::cli::evidence::rows::Row;
 use crate::cli::evidence::{ledger, plain, say_none};
+use crate::cli::say;
 use crate::cli::{Exit, fail};
 use crate::clock;
 use crate::config::Config;
@@ -59,7 +60,7 @@ pub(super) fn show(config: &Config, what: &str, json: bool) -> Exit {
             eprintln!("countersign: nothing is known of {}", plain(what));
             Exit::Refused
         }
-        Ok(Err(error)) => fail(Exit::Io, &error),
+        Ok(Err(error)) => say::failed(&error),
         Err(error) => fail(Exit::Io, &error),
     }
 }

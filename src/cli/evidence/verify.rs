@@ -2,6 +2,7 @@
 
 use crate::cli::evidence::rows::date;
 use crate::cli::evidence::{ledger, plain, say_none};
+use crate::cli::say::{self, say};
 use crate::cli::{Exit, fail, state};
 use crate::config::Config;
 use crate::evidence::{Report, SignedHead, Storage, StorageError};
@@ -73,7 +74,7 @@ fn without_ledger(config: &Config, exported: &[SignedHead]) -> Exit {
     match exported.iter().max_by_key(|seal| seal.head.number) {
         Some(seal) => {
             let (number, signed) = (seal.head.number, date(seal.head.at));
-            println!("the whole ledger is gone: a head of {signed} was signed for verdict {number}");
+            say!("the whole ledger is gone: a head of {signed} was signed for verdict {number}");
             Exit::Refused
         }
         None => Exit::Io,
@@ -113,7 +114,7 @@ impl Findings {
             self.write(&mut io::stdout().lock())
         };
         match printed {
-            Err(error) => fail(Exit::Io, &error),
+            Err(error) => say::failed(&error),
             Ok(()) if self.flaws.is_empty() => Exit::Ok,
             Ok(()) => Exit::Refused,
         }

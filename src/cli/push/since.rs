@@ -1,5 +1,6 @@
 //! What `push --since` finds: the paths of the store that were built here, from a moment on.
 
+use crate::cli::say::say;
 use crate::cli::{Exit, fail};
 use crate::config::Config;
 use crate::format::StorePath;
@@ -82,12 +83,13 @@ impl Found {
     pub(super) fn print(&self) {
         let moment = jiff::Timestamp::from_second(self.since)
             .map_or_else(|_| self.since.to_string(), |m| m.to_string());
-        println!(
+        say!(
             "since {moment}: {} built here; {} not built here, and never signed as ours (downloaded, copied or added)",
-            self.built_here, self.not_built_here
+            self.built_here,
+            self.not_built_here
         );
         if self.unreadable > 0 {
-            println!("{} paths have records that the store does not tell", self.unreadable);
+            say!("{} paths have records that the store does not tell", self.unreadable);
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What came of witnessing, for people and for programs.
 
+use crate::cli::Exit;
 use crate::cli::push::Summary;
-use crate::cli::{Exit, fail};
+use crate::cli::say;
 use crate::format::StorePath;
 use crate::init::shown;
 use serde::Serialize;
@@ -76,7 +77,7 @@ impl Report {
         } else {
             self.text()
         };
-        printed.map_or_else(|error| fail(Exit::Io, &error), |()| self.exit())
+        printed.map_or_else(|error| say::failed(&error), |()| self.exit())
     }
 
     fn text(&self) -> io::Result<()> {

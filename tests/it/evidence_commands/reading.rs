@@ -256,3 +256,28 @@ fn nothing_of_a_row_reaches_a_terminal_as_it_is() {
     let rows = scene.json(&["evidence", "list", "--json"]);
     assert_eq!((rows.len(), &rows[0]["reason"]), (2, &EVIL.into()), "programs read what was written");
 }
+
+/// `countersign … | head`: whoever has read enough is no error, and nothing is said of it.
+#[test]
+fn a_reader_that_goes_away_ends_the_command_without_a_word() {
+    let scene = Scene::new();
+    let thing = scene.thing.hash();
+    for arguments in [
+        &["evidence", "list"][..],
+        &["evidence", "list", "--json"],
+        &["evidence", "show", &thing],
+        &["evidence", "verify"],
+        &["evidence", "export"],
+        &["evidence", "clock"],
+        &["explain", &thing],
+        &["key", "public"],
+        &["doctor"],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let output = scene.command(arguments).stdout(writer).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!said.contains("pipe") && !said.contains("panicked"), "{arguments:?}: {said}");
+        assert_eq!(output.status.code(), Some(141), "{arguments:?}: {said}");
+    }
+}
