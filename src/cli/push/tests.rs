@@ -22,7 +22,7 @@ fn what_is_wrong_with_the_destination_is_told_where_a_path_waits_for_it() {
     let why = |event, of_all| {
         let mut summary = Summary::default();
         summary.add(&row(event), of_all);
-        summary.held_back.pop().or(summary.given_up.pop()).unwrap().why
+        summary.held_back.pop().or_else(|| summary.given_up.pop()).unwrap().why
     };
     let held = || Some(Event::Held("waits for 2".to_owned(), Some(path(2))));
     let failed = || Some(Event::Failed("the NAR is gone".to_owned(), Duration::ZERO));
