@@ -147,7 +147,7 @@ const KEYS: &[KeyDoc] = &[
     key("serving.prefetch", "true or false", Some("true"),
         "whether the claims for a path's references are fetched ahead"),
     key("serving.minimum-rate", "size per second", Some(r#""16 KiB/s""#),
-        "slower transfers, from a cache or to a client, are broken off"),
+        "slower transfers from a cache are broken off, and another source goes on"),
 
     key("limits.narinfo", "size", Some(r#""1 MiB""#),
         "the largest claim that is read"),

@@ -10,7 +10,7 @@ pub struct Patience {
     pub stall: Duration,
     /// The same while another source is left.
     pub restless: Duration,
-    /// How long a source may be slower than `serving.minimum-rate` before its average counts, where no other is left;
+    /// Over so long a source's average may not be below `serving.minimum-rate`, where no other is left; over
     /// `restless` where one is.
     pub grace: Duration,
     /// A source whose first byte is not there by then is hedged with one other, if that is later than expected.

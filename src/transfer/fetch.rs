@@ -27,7 +27,7 @@ pub(super) struct Terms {
     pub(super) stall: Duration,
     /// How long it may be slower than the minimum.
     pub(super) grace: Duration,
-    /// Bytes a second on average.
+    /// Bytes a second, on average over each stretch of `grace`.
     pub(super) minimum_rate: u64,
     /// Bytes that it may send: endless empty members end there.
     pub(super) most: u64,
@@ -46,6 +46,8 @@ pub(super) struct Tempo {
     pub(super) left: Option<u64>,
     /// The time spent waiting for them.
     pub(super) waited: Duration,
+    /// Of them what came before the present stretch: what a source was once is no credit.
+    before: (u64, Duration),
 }
 
 /// Why bytes stopped coming.
@@ -100,7 +102,7 @@ impl Fetch {
                 && !data.is_empty()
             {
                 self.tempo.add(data.len() as u64);
-                self.terms.judge(&self.tempo)?;
+                self.terms.judge(&mut self.tempo)?;
                 return Ok(Some(data));
             }
         }
@@ -168,31 +170,43 @@ impl Tempo {
         self.left = self.left.map(|left| left.saturating_sub(bytes));
     }
 
-    /// How long what is left will take if it goes on like this.
-    fn remaining(&self) -> Option<Duration> {
+    /// What came in the present stretch, and in which time.
+    fn stretch(&self) -> (u64, Duration) {
+        let (received, waited) = self.before;
+        (self.received.saturating_sub(received), self.waited.saturating_sub(waited))
+    }
+
+    /// How long what is left will take if it goes on as ever, or as of late where that has been for `trial` at least.
+    fn remaining(&self, trial: Duration) -> Option<Duration> {
         let left = self.left?;
-        #[expect(clippy::cast_precision_loss, reason = "an estimate")]
-        let seconds = self.waited.as_secs_f64() * (left as f64) / (self.received.max(1) as f64);
-        Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+        let at_pace_of = |(received, waited): (u64, Duration)| {
+            #[expect(clippy::cast_precision_loss, reason = "an estimate")]
+            let seconds = waited.as_secs_f64() * (left as f64) / (received.max(1) as f64);
+            Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+        };
+        let lately = Some(self.stretch()).filter(|(_, waited)| *waited > trial);
+        Some(at_pace_of((self.received, self.waited)).max(lately.map_or(Duration::ZERO, at_pace_of)))
     }
 }
 
 impl Terms {
     /// Whether the source may go on.
-    fn judge(&self, tempo: &Tempo) -> Result<(), Interrupted> {
+    fn judge(&self, tempo: &mut Tempo) -> Result<(), Interrupted> {
         if tempo.received > self.most {
             return Err(Interrupted::TooMuch(self.most));
         }
-        #[expect(clippy::cast_precision_loss, reason = "an average")]
-        let due = self.minimum_rate as f64 * tempo.waited.as_secs_f64();
-        #[expect(clippy::cast_precision_loss, reason = "an average")]
-        if tempo.waited > self.grace && (tempo.received as f64) < due {
-            return Err(Interrupted::Slow(self.minimum_rate));
-        }
         // To begin again elsewhere has its price, so the other must be better by far.
-        let is_outpaced = self.rival.zip(tempo.remaining()).is_some_and(|(rival, remaining)| {
+        let is_outpaced = self.rival.zip(tempo.remaining(self.trial)).is_some_and(|(rival, remaining)| {
             tempo.waited > self.trial && remaining > rival.saturating_mul(4).saturating_add(self.stall)
         });
+        let (received, waited) = tempo.stretch();
+        if waited > self.grace {
+            #[expect(clippy::cast_precision_loss, reason = "an average")]
+            if (received as f64) < self.minimum_rate as f64 * waited.as_secs_f64() {
+                return Err(Interrupted::Slow(self.minimum_rate));
+            }
+            tempo.before = (tempo.received, tempo.waited);
+        }
         if is_outpaced { Err(Interrupted::Outpaced) } else { Ok(()) }
     }
 }
@@ -216,7 +230,7 @@ mod tests {
     };
 
     fn tempo(received: u64, left: u64, seconds: u64) -> Tempo {
-        Tempo { received, left: Some(left), waited: Duration::from_secs(seconds) }
+        Tempo { received, left: Some(left), waited: Duration::from_secs(seconds), ..Tempo::default() }
     }
 
     #[tokio::test(start_paused = true)]
@@ -228,27 +242,51 @@ mod tests {
 
     #[test]
     fn a_slow_source_has_its_time_of_grace() {
-        assert!(TERMS.judge(&tempo(1, 1 << 30, 15)).is_ok());
-        assert!(matches!(TERMS.judge(&tempo(16 << 10, 1 << 30, 16)), Err(Interrupted::Slow(_))));
-        assert!(TERMS.judge(&tempo(16 * (16 << 10) + 1, 1 << 30, 16)).is_ok());
+        assert!(TERMS.judge(&mut tempo(1, 1 << 30, 15)).is_ok());
+        assert!(matches!(TERMS.judge(&mut tempo(16 << 10, 1 << 30, 16)), Err(Interrupted::Slow(_))));
+        assert!(TERMS.judge(&mut tempo(16 * (16 << 10) + 1, 1 << 30, 16)).is_ok());
+    }
+
+    /// One that sends most of a file at once and then drips would else be waited for by the hour.
+    #[test]
+    fn what_came_fast_before_is_no_credit() {
+        let mut tempo = tempo(1 << 30, 1 << 20, 16);
+        assert!(TERMS.judge(&mut tempo).is_ok());
+        let drip = |tempo: &mut Tempo, bytes| {
+            (tempo.received, tempo.waited) = (tempo.received + bytes, tempo.waited + Duration::from_secs(8));
+            TERMS.judge(tempo)
+        };
+        assert!(drip(&mut tempo, 1000).is_ok(), "it has its time of grace again");
+        assert!(matches!(drip(&mut tempo, 1000), Err(Interrupted::Slow(_))));
+        tempo.before = (tempo.received, tempo.waited);
+        assert!((0..20).all(|_| drip(&mut tempo, 8 * (16 << 10) + 1).is_ok()), "slow, and never too slow");
+    }
+
+    #[test]
+    fn a_source_that_slows_down_is_outpaced_by_one_that_has_not() {
+        let rivalled = Terms { rival: Some(Duration::from_secs(3)), ..TERMS };
+        let mut tempo = tempo(1 << 30, 20 << 20, 16);
+        assert!(rivalled.judge(&mut tempo).is_ok());
+        (tempo.received, tempo.waited) = (tempo.received + (1 << 20), tempo.waited + Duration::from_secs(2));
+        assert!(matches!(rivalled.judge(&mut tempo), Err(Interrupted::Outpaced)));
     }
 
     #[test]
     fn a_source_is_outpaced_only_by_far_and_not_at_once() {
         let rivalled = Terms { rival: Some(Duration::from_secs(3)), ..TERMS };
         // A megabyte a second.
-        assert!(rivalled.judge(&tempo(1_000_000, 900_000_000, 1)).is_ok(), "too early to say");
-        assert!(matches!(rivalled.judge(&tempo(2_000_000, 900_000_000, 2)), Err(Interrupted::Outpaced)));
-        assert!(rivalled.judge(&tempo(2_000_000, 14_000_000, 2)).is_ok(), "as good as done");
-        assert!(TERMS.judge(&tempo(2_000_000, 900_000_000, 2)).is_ok(), "there is no other");
-        let unknown = Tempo { left: None, ..tempo(2_000_000, 0, 2) };
-        assert!(rivalled.judge(&unknown).is_ok(), "nobody knows how much is left");
+        assert!(rivalled.judge(&mut tempo(1_000_000, 900_000_000, 1)).is_ok(), "too early to say");
+        assert!(matches!(rivalled.judge(&mut tempo(2_000_000, 900_000_000, 2)), Err(Interrupted::Outpaced)));
+        assert!(rivalled.judge(&mut tempo(2_000_000, 14_000_000, 2)).is_ok(), "as good as done");
+        assert!(TERMS.judge(&mut tempo(2_000_000, 900_000_000, 2)).is_ok(), "there is no other");
+        let mut unknown = Tempo { left: None, ..tempo(2_000_000, 0, 2) };
+        assert!(rivalled.judge(&mut unknown).is_ok(), "nobody knows how much is left");
     }
 
     #[test]
     fn no_body_goes_on_for_ever() {
         let bounded = Terms { most: 1000, ..TERMS };
-        assert!(bounded.judge(&tempo(1000, 1, 0)).is_ok());
-        assert!(matches!(bounded.judge(&tempo(1001, 1, 0)), Err(Interrupted::TooMuch(1000))));
+        assert!(bounded.judge(&mut tempo(1000, 1, 0)).is_ok());
+        assert!(matches!(bounded.judge(&mut tempo(1001, 1, 0)), Err(Interrupted::TooMuch(1000))));
     }
 }
