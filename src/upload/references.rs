@@ -13,7 +13,7 @@
 use crate::format::{Core, References, StoreDir, StorePath, fingerprint};
 use crate::store::StoreError;
 use crate::upload::inputs::{Records, direct_inputs};
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,6 +21,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Debug, Default)]
 pub(super) struct Known {
     below: Mutex<HashMap<StorePath, Arc<[StorePath]>>>,
+    /// Of the derivations that were asked for last: outputs come one after another.
+    around: Mutex<VecDeque<(StorePath, Arc<Around>)>>,
     /// Fingerprints.
     sound: Mutex<HashSet<Box<str>>>,
 }
@@ -29,15 +31,23 @@ pub(super) struct Known {
 #[derive(Debug)]
 pub(super) struct Sound(());
 
+/// What a build could see: its outputs, and the closure of its inputs as far as that is in the store.
+#[derive(Debug, Default)]
+struct Around {
+    paths: HashMap<[u8; LENGTH], StorePath>,
+    /// Whether the derivation has Nix forget references.
+    forgets: bool,
+}
+
 /// Bytes on their way to somebody else, in which hash parts are looked for.
 #[derive(Debug)]
 pub(super) struct Search {
-    wanted: HashMap<[u8; LENGTH], StorePath>,
+    /// The path, and what is recorded of it.
+    own: HashMap<[u8; LENGTH], StorePath>,
+    around: Arc<Around>,
     found: HashSet<StorePath>,
     /// The last bytes that were seen, too few to be a hash part.
     tail: Vec<u8>,
-    /// Whether the derivation has Nix forget references.
-    forgets: bool,
 }
 
 /// A difference between what is recorded and what is there.
@@ -76,26 +86,44 @@ impl Known {
         recorded: &References,
         derivation: Option<&StorePath>,
     ) -> Result<Search, StoreError> {
-        let (mut waiting, mut forgets) = (Vec::new(), false);
-        let mut seen: HashSet<StorePath> = recorded.iter().cloned().collect();
-        seen.insert(path.clone());
-        if let Some(derivation) = derivation
-            && let Some(read) = records.derivation(derivation)?
-        {
-            forgets = read.forgets_references;
-            seen.extend(read.outputs.into_iter().filter_map(|output| output.path));
-            waiting.extend(direct_inputs(records, derivation)?.unwrap_or_default());
+        let around = derivation.map(|derivation| self.around(records, derivation)).transpose()?;
+        Ok(Search::new(recorded.iter().chain([path]).cloned(), around.unwrap_or_default()))
+    }
+
+    /// What the build of a derivation could see.
+    fn around(&self, records: &mut impl Records, derivation: &StorePath) -> Result<Arc<Around>, StoreError> {
+        let recent = || self.around.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, around)) = recent().iter().find(|(of, _)| of == derivation) {
+            return Ok(Arc::clone(around));
         }
+        let Some(read) = records.derivation(derivation)? else { return Ok(Arc::default()) };
+        let inputs = direct_inputs(records, derivation)?;
+        let mut is_whole = inputs.is_some();
+        let mut seen: HashSet<StorePath> =
+            read.outputs.into_iter().filter_map(|output| output.path).collect();
+        let mut waiting = inputs.unwrap_or_default();
         while let Some(path) = waiting.pop() {
-            let below = self.below(records, &path)?;
             if seen.len() >= MOST {
+                is_whole = false;
                 break;
             }
-            if seen.insert(path) {
-                waiting.extend(below.iter().filter(|path| !seen.contains(path)).cloned());
+            if !seen.contains(&path) {
+                let below = self.below(records, &path)?;
+                is_whole &= below.is_some();
+                seen.insert(path);
+                let below = below.iter().flat_map(|below| below.iter());
+                waiting.extend(below.filter(|path| !seen.contains(*path)).cloned());
             }
         }
-        Ok(Search { forgets, ..Search::new(seen) })
+        let around = Around { paths: by_hash_part(seen), forgets: read.forgets_references };
+        let around = Arc::new(around);
+        // What was not there may come back, and then it is looked for too.
+        if is_whole && around.paths.len() <= MOST_AROUND {
+            let mut recent = recent();
+            recent.truncate(RECENT - 1);
+            recent.push_front((derivation.clone(), Arc::clone(&around)));
+        }
+        Ok(around)
     }
 
     /// Notes a core that is what its bytes say.
@@ -114,31 +142,38 @@ impl Known {
         sound.contains(fingerprint(store_dir, core).as_str()).then_some(Sound(()))
     }
 
-    /// What a path refers to; nothing for one that is not there.
-    fn below(&self, records: &mut impl Records, path: &StorePath) -> Result<Arc<[StorePath]>, StoreError> {
+    /// What a path refers to; `None` for one that is not there.
+    fn below(
+        &self,
+        records: &mut impl Records,
+        path: &StorePath,
+    ) -> Result<Option<Arc<[StorePath]>>, StoreError> {
         let known = || self.below.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(below) = known().get(path) {
-            return Ok(Arc::clone(below));
+            return Ok(Some(Arc::clone(below)));
         }
-        let Some(info) = records.path_info(path)? else { return Ok(Arc::default()) };
+        let Some(info) = records.path_info(path)? else { return Ok(None) };
         let below: Arc<[StorePath]> = info.core.references.iter().cloned().collect();
         let mut known = known();
         if known.len() >= MOST {
             known.clear();
         }
         known.insert(path.clone(), Arc::clone(&below));
-        Ok(below)
+        Ok(Some(below))
     }
 }
 
+fn by_hash_part(paths: impl IntoIterator<Item = StorePath>) -> HashMap<[u8; LENGTH], StorePath> {
+    let key = |path: StorePath| {
+        let text: [u8; LENGTH] = path.hash_part().to_string().as_bytes().try_into().ok()?;
+        Some((text, path))
+    };
+    paths.into_iter().filter_map(key).collect()
+}
+
 impl Search {
-    fn new(wanted: impl IntoIterator<Item = StorePath>) -> Self {
-        let key = |path: StorePath| {
-            let text: [u8; LENGTH] = path.hash_part().to_string().as_bytes().try_into().ok()?;
-            Some((text, path))
-        };
-        let wanted = wanted.into_iter().filter_map(key).collect();
-        Self { wanted, found: HashSet::new(), tail: Vec::new(), forgets: false }
+    fn new(own: impl IntoIterator<Item = StorePath>, around: Arc<Around>) -> Self {
+        Self { own: by_hash_part(own), around, found: HashSet::new(), tail: Vec::new() }
     }
 
     /// Passes bytes on, and looks at them.
@@ -149,7 +184,7 @@ impl Search {
     /// The first difference from what is recorded, if there is one.
     pub(super) fn difference(&self, recorded: &References) -> Option<Difference> {
         let missing = recorded.iter().find(|path| !self.found.contains(path)).cloned();
-        if missing.is_none() && self.forgets {
+        if missing.is_none() && self.around.forgets {
             return None;
         }
         let unrecorded = || self.found.iter().filter(|path| !recorded.contains(path)).min().cloned();
@@ -174,7 +209,7 @@ impl Search {
                 at += other + 1;
                 continue;
             }
-            if let Some(path) = self.wanted.get(window) {
+            if let Some(path) = self.own.get(window).or_else(|| self.around.paths.get(window)) {
                 self.found.insert(path.clone());
             }
             at += 1;
@@ -217,49 +252,12 @@ const IS_BASE32: [bool; 256] = {
 /// Paths that are known, and looked for, at most. A guess: more than any build has seen.
 const MOST: usize = 200_000;
 
+/// Derivations of which it is remembered what was around them, and the most paths of each: what a NixOS system has.
+const RECENT: usize = 8;
+const MOST_AROUND: usize = 20_000;
+
 /// Cores that are noted at most: what is forgotten is hashed again.
 const MOST_SOUND: usize = 10_000;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn path(n: u8) -> StorePath {
-        let digit = "0123456789abcdfghijklmnpqrsvwxyz".chars().nth(usize::from(n)).unwrap();
-        StorePath::from_base_name(&format!("{}-{n}", String::from(digit).repeat(32))).unwrap()
-    }
-
-    fn found(text: &[u8], piece: usize) -> Vec<u8> {
-        let mut search = Search::new((0..4).map(path));
-        let mut out = Vec::new();
-        for piece in text.chunks(piece) {
-            search.beside(&mut out).write_all(piece).unwrap();
-        }
-        assert_eq!(out, text, "everything is passed on");
-        (0..4).filter(|n| search.found.contains(&path(*n))).collect()
-    }
-
-    #[test]
-    fn hash_parts_are_found_wherever_the_pieces_end() {
-        let text =
-            format!("x/nix/store/{}yye{}e{}", path(1), path(3).hash_part(), &path(2).to_string()[..31]);
-        for piece in 1..text.len() + 1 {
-            assert_eq!(found(text.as_bytes(), piece), [1, 3], "pieces of {piece}");
-        }
-        assert_eq!(found(b"", 1), [0; 0]);
-    }
-
-    #[test]
-    fn both_differences_are_told() {
-        let mut search = Search::new((0..4).map(path));
-        let mut out = io::sink();
-        write!(search.beside(&mut out), "{} {}", path(1), path(2)).unwrap();
-        let of = |paths: &[u8]| References::from_unsorted(paths.iter().copied().map(path).collect());
-        assert_eq!(search.difference(&of(&[1, 2])), None);
-        assert_eq!(search.difference(&of(&[1, 2, 3])), Some(Difference::Missing(path(3))));
-        assert_eq!(search.difference(&of(&[2])), Some(Difference::Unrecorded(path(1))));
-        search.forgets = true;
-        assert_eq!(search.difference(&of(&[2])), None, "Nix was told to forget one");
-        assert_eq!(search.difference(&of(&[1, 2, 3])), Some(Difference::Missing(path(3))));
-    }
-}
+mod tests;

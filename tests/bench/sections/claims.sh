@@ -9,7 +9,7 @@ bench_claims() {
   mkdir -p -- "$uploads/s3/bench"
   (cd -- "$repo" && cargo build --release --quiet --locked --example bench-bucket) >&2
   tool=${CARGO_TARGET_DIR:-$repo/target}/release/examples/bench-bucket
-  "$tool" serve "$uploads/s3" >"$uploads/endpoint" &
+  "$tool" "$uploads/s3" >"$uploads/endpoint" &
   pids[$!]=1
   while [[ ! -s $uploads/endpoint ]]; do sleep 0.05; done
   endpoint=$(<"$uploads/endpoint")
