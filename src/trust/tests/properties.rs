@@ -1,7 +1,8 @@
 //! Properties of the rule over random policies and answers.
 
 use super::random::{
-    Content, FRESH, KeyState, Mask, NAMES, Reply, Settle, Word, World, bits, set, word, world,
+    About, Content, Except, FRESH, KeyState, Law, Mask, NAMES, Party, Reply, Settle, Shop, Word, World, bits,
+    set, word, world,
 };
 use crate::trust::{Basis, Reason, ReasonKind, Verdict};
 use proptest::prelude::*;
@@ -71,8 +72,8 @@ proptest! {
     }
 
     /// A claim for the endorsed core, with any signatures, by a cache that had none: still endorsed. Two
-    /// things may come instead, neither a refusal. The bytes may have to be looked at, where the cache's
-    /// last claim stood against a rival certificate that it now no longer speaks of; and another pinned
+    /// things may come instead. The bytes may have to be looked at, where the cache's last claim stood against a rival
+    /// certificate that it now no longer speaks of, and then they may agree with neither; and another pinned
     /// build may be endorsed, where the claim is the second core that a preferred signer vouches for.
     #[test]
     fn one_more_supporting_claim_never_turns_endorse_into_refuse(
@@ -84,15 +85,20 @@ proptest! {
         let Verdict::Endorse(endorsed) = &verdict else { return Err(TestCaseError::reject("not endorsed")) };
         prop_assume!(!matches!(world.replies[cache], Reply::Word(_)));
         let core = (0..3).find(|&core| world.core(core) == *endorsed.core()).unwrap();
-        let verdict = replying(&world, cache, claiming(core, keys)).verdict();
+        let world = replying(&world, cache, claiming(core, keys));
+        let verdict = world.verdict();
         match &verdict {
             Verdict::Endorse(again) if world.exceptions.is_empty() => {
                 prop_assert_eq!(again.core(), endorsed.core());
             }
             Verdict::Endorse(_) => {}
             _ => {
-                let told = (verdict.label(), label(&verdict));
-                prop_assert_eq!(told, ("defer", "bytes-unchecked"), "{:?}", verdict);
+                let unlooked = World { bytes: None, ..world.clone() }.verdict();
+                prop_assert_eq!((unlooked.label(), label(&unlooked)), ("defer", "bytes-unchecked"), "{:?}", verdict);
+                if world.bytes.is_some() {
+                    prop_assert_eq!(world.bytes, Some(None), "{:?}", verdict);
+                    prop_assert_eq!((verdict.label(), label(&verdict)), ("refuse", "not-credible"));
+                }
             }
         }
     }
@@ -261,4 +267,39 @@ proptest! {
         let after = completed.verdict();
         prop_assert!(!matches!(after, Verdict::Endorse(_)), "{:?}", after);
     }
+}
+
+/// Two certificates of one path stand against each other. What a silent cache said last settles it; once the cache says
+/// something that does not count, the bytes must, and here they agree with neither.
+#[test]
+fn rival_certificates_are_left_to_the_bytes_when_nobody_who_counts_speaks_of_them() {
+    let keys = [KeyState::Valid; 2];
+    let party = Party { keys, limited_to: None, derives_from: 0, suspended: false };
+    let shop = |accepts| Shop { operator: 0, witness: false, accepts, plain_http: false };
+    let certified = |core, keys| Word { core, keys, address: true, junk: false };
+    let law = |dissent, verify| Law { clauses: vec![(1, 1)], operators: 1, dissent, must_answer: 0, verify };
+    let world = World {
+        parties: vec![party; 4],
+        shops: vec![shop(None), shop(None), shop(None), shop(Some(0b1000))],
+        laws: vec![law(Settle::Refuse, false), law(Settle::Prefer(vec![3]), true)],
+        exceptions: vec![Except { subject: About::Name(0), law: 1, holds: true }],
+        replies: vec![
+            Reply::Silent,
+            Reply::NotFound,
+            Reply::Word(certified(1, 0b11_0100)),
+            Reply::Word(certified(0, 0)),
+        ],
+        memories: vec![vec![Word { core: 0, keys: 1, address: false, junk: false }], vec![], vec![], vec![]],
+        content: Content::Bound,
+        names: [0, 0, 1],
+        same_hash: false,
+        bytes: None,
+    };
+    let told = |world: &World| (world.verdict().label(), label(&world.verdict()));
+    assert!(matches!(world.verdict(), Verdict::Endorse(endorsed) if *endorsed.core() == world.core(0)));
+    let world = replying(&world, 0, claiming(0, 0b1100));
+    assert_eq!(told(&world), ("defer", "bytes-unchecked"));
+    assert_eq!(told(&World { bytes: Some(None), ..world.clone() }), ("refuse", "not-credible"));
+    let agreed = World { bytes: Some(Some(0)), ..world };
+    assert!(matches!(agreed.verdict(), Verdict::Endorse(endorsed) if *endorsed.core() == agreed.core(0)));
 }
