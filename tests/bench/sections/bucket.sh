@@ -3,16 +3,10 @@
 . "$bench/sections/upload.sh"
 
 bench_bucket() {
-  local tool endpoint
+  local endpoint
   upload_fixture
   uploads=$work/bucket
-  mkdir -p -- "$uploads/s3"
-  (cd -- "$repo" && cargo build --quiet --release --locked --example bench-bucket) >&2
-  tool=${CARGO_TARGET_DIR:-$repo/target}/release/examples/bench-bucket
-  "$tool" "$uploads/s3" >"$uploads/endpoint" &
-  pids[$!]=1
-  while [[ ! -s $uploads/endpoint ]]; do sleep 0.05; done
-  endpoint=$(<"$uploads/endpoint")
+  start_bucket
   start_nix_daemon "$fixture/store" "$uploads/daemon"
   # Into the page cache.
   find "$fixture/store/nix/store" -type f -exec cat {} + >/dev/null
@@ -49,6 +43,17 @@ NIX
   finish_upload "$uploads/ours"
   empty_bucket
   single bucket-memory "push to s3, one path of 5 GiB, peak memory (MiB)" "<= 120"
+}
+
+# An S3 server with an empty bucket; sets `endpoint`.
+start_bucket() {
+  local tool=${CARGO_TARGET_DIR:-$repo/target}/release/examples/bench-bucket
+  mkdir -p -- "$uploads/s3"
+  (cd -- "$repo" && cargo build --quiet --release --locked --example bench-bucket) >&2
+  "$tool" "$uploads/s3" >"$uploads/endpoint" &
+  pids[$!]=1
+  while [[ ! -s $uploads/endpoint ]]; do sleep 0.05; done
+  endpoint=$(<"$uploads/endpoint")
 }
 
 empty_bucket() {

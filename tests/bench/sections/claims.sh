@@ -3,16 +3,10 @@
 . "$bench/sections/bucket.sh"
 
 bench_claims() {
-  local tool endpoint i from narinfos
+  local endpoint i from narinfos
   claims_fixture
   uploads=$work/claims
-  mkdir -p -- "$uploads/s3/bench"
-  (cd -- "$repo" && cargo build --release --quiet --locked --example bench-bucket) >&2
-  tool=${CARGO_TARGET_DIR:-$repo/target}/release/examples/bench-bucket
-  "$tool" "$uploads/s3" >"$uploads/endpoint" &
-  pids[$!]=1
-  while [[ ! -s $uploads/endpoint ]]; do sleep 0.05; done
-  endpoint=$(<"$uploads/endpoint")
+  start_bucket
   start_nix_daemon "$fixture/store" "$uploads/daemon"
   : >"$work/claims-seconds"
   : >"$work/claims-again"
