@@ -1,8 +1,27 @@
-//! SQLite's write-ahead log for databases that several processes open, any of them first.
+//! SQLite's databases that several processes and threads open, any of them first: the file, and its write-ahead log.
 
 use rusqlite::{Connection, ErrorCode};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::io::Errno;
+use std::io;
+use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
+
+/// Makes the empty file of a database with mode 0600, unless it is there, so that SQLite does not make it for all to read.
+///
+/// The file is not opened for that: whoever closes a file takes from its own process every lock on it (fcntl(2)), also
+/// those of a connection that is open, and another process, which then takes itself for the last one, removes the log
+/// under it (SQLite's page "How To Corrupt An SQLite Database File", section 2.2).
+///
+/// # Errors
+/// The system's.
+pub(crate) fn make(path: &Path) -> io::Result<()> {
+    match mknodat(CWD, path, FileType::RegularFile, Mode::RUSR | Mode::WUSR, 0) {
+        Ok(()) | Err(Errno::EXIST) => Ok(()),
+        Err(errno) => Err(errno.into()),
+    }
+}
 
 /// Has a database written through a log, waiting as long as `patience` for others to let go of it.
 ///
@@ -34,7 +53,31 @@ const PAUSE: Duration = Duration::from_millis(5);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
     use std::sync::Barrier;
+
+    /// What this process has locked of a file, as the kernel tells it (proc_locks(5)).
+    fn locks(path: &Path) -> usize {
+        let inode = std::fs::metadata(path).unwrap().ino();
+        let (process, file) = (format!(" {} ", std::process::id()), format!(":{inode} "));
+        let locks = std::fs::read_to_string("/proc/locks").unwrap();
+        locks.lines().filter(|line| line.contains(&process) && line.contains(&file)).count()
+    }
+
+    /// While a connection is open, its lock on the file is what keeps others from taking its log away.
+    #[test]
+    fn who_makes_it_again_takes_no_lock_from_those_who_have_it_open() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.db");
+        make(&path).unwrap();
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
+        let database = Connection::open(&path).unwrap();
+        write_ahead(&database, Duration::from_secs(10)).unwrap();
+        database.execute_batch("CREATE TABLE t (x)").unwrap();
+        assert_eq!(locks(&path), 1);
+        make(&path).unwrap();
+        assert_eq!(locks(&path), 1);
+    }
 
     #[test]
     fn of_several_who_open_a_new_database_none_is_refused() {

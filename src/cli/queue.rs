@@ -8,7 +8,7 @@ use crate::format::StorePath;
 use crate::queue::{Event, Origin, Queue, QueueError, Row, State, Terms, Trouble};
 use crate::spool::layout;
 use crate::trust::Timestamp;
-use crate::upload::{Lock, LockError};
+use crate::upload::Lock;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::os::unix::ffi::OsStrExt;
@@ -240,7 +240,7 @@ fn left(config: &Config) -> Result<Left, Exit> {
 
 /// Whether an uploader runs for this configuration.
 pub(super) fn is_uploading(config: &Config) -> bool {
-    matches!(Lock::take(&config.state_directory), Err(LockError::Taken { .. }))
+    Lock::is_taken(&config.state_directory)
 }
 
 /// By what a person's wishes are judged.

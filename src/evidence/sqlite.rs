@@ -29,11 +29,11 @@ use crate::evidence::{
 };
 use crate::format::HashPart;
 use crate::trust::Timestamp;
-use crate::wal::write_ahead;
+use crate::wal;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 use std::collections::HashMap;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -77,10 +77,7 @@ impl Sqlite {
     /// [`StorageError`] if it cannot be opened or made, is damaged, or of a newer version.
     pub fn open(state: &Path, terms: &Terms) -> Result<Self, StorageError> {
         let path = state.join(FILE);
-        // Made by us, so that SQLite does not make it for all to read.
-        let mut options = std::fs::OpenOptions::new();
-        let made = options.write(true).create(true).truncate(false).mode(0o600).open(&path);
-        made.map_err(|source| StorageError::Open { path: path.clone(), source })?;
+        wal::make(&path).map_err(|source| StorageError::Open { path: path.clone(), source })?;
         Self::open_at(path, terms)
     }
 
@@ -105,7 +102,7 @@ impl Sqlite {
             // another value, which costs ten times what it does.
             database.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
             database.set_prepared_statement_cache_capacity(64);
-            write_ahead(&database, terms.patience)?;
+            wal::write_ahead(&database, terms.patience)?;
             database.execute_batch(PRAGMAS)?;
             let found = schema::migrate(&mut database, schema::VERSIONS)?;
             Ok((database, found))

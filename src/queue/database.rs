@@ -19,10 +19,9 @@ use crate::queue::offers;
 use crate::queue::rows::{COLUMNS, Row, Trouble};
 use crate::queue::{Entry, Event, Origin, State, Terms};
 use crate::trust::Timestamp;
-use crate::wal::write_ahead;
+use crate::wal;
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, named_params, params};
 use std::collections::HashSet;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -97,10 +96,7 @@ impl Queue {
     /// [`QueueError`] if it cannot be opened or made, or is of a newer version.
     pub fn open(state: &Path) -> Result<Self, QueueError> {
         let path = state.join(FILE);
-        // Made by us, so that SQLite does not make it for all to read.
-        let mut options = std::fs::OpenOptions::new();
-        let made = options.write(true).create(true).truncate(false).mode(0o600).open(&path);
-        made.map_err(|source| QueueError::Open { path: path.clone(), source })?;
+        wal::make(&path).map_err(|source| QueueError::Open { path: path.clone(), source })?;
         Self::open_at(path)
     }
 
@@ -120,7 +116,7 @@ impl Queue {
     fn open_at(path: PathBuf) -> Result<Self, QueueError> {
         let opened = Connection::open(&path).and_then(|database| {
             database.busy_timeout(PATIENCE)?;
-            write_ahead(&database, PATIENCE)?;
+            wal::write_ahead(&database, PATIENCE)?;
             database.pragma_update(None, "synchronous", "FULL")?;
             Ok(database)
         });

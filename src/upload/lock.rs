@@ -46,4 +46,39 @@ impl Lock {
             Err(errno) => Err(failed(errno.into())),
         }
     }
+
+    /// Whether an uploader has the lock of a state directory. Who only looks shares the lock for an instant with others
+    /// who look, and takes none of them for an uploader.
+    #[must_use]
+    pub fn is_taken(state: &Path) -> bool {
+        let looked = File::open(state.join("upload.lock"));
+        looked.is_ok_and(|file| {
+            flock(&file, FlockOperation::NonBlockingLockShared) == Err(rustix::io::Errno::WOULDBLOCK)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_had_once_and_given_back() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(!Lock::is_taken(dir.path()));
+        let lock = Lock::take(dir.path()).unwrap();
+        assert!(Lock::is_taken(dir.path()));
+        assert!(matches!(Lock::take(dir.path()), Err(LockError::Taken { .. })));
+        drop(lock);
+        assert!(!Lock::is_taken(dir.path()));
+    }
+
+    #[test]
+    fn who_looks_is_not_taken_for_an_uploader() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(Lock::take(dir.path()).unwrap());
+        let looker = File::open(dir.path().join("upload.lock")).unwrap();
+        flock(&looker, FlockOperation::NonBlockingLockShared).unwrap();
+        assert!(!Lock::is_taken(dir.path()));
+    }
 }

@@ -91,9 +91,9 @@ fn killed_in_the_middle_of_a_large_file() {
     let begun = server.orphans();
     let uploader = uploads.start();
     uploads.wait();
-    assert!(is_whole(&server, &built));
+    assert!(is_whole(&server, &built), "{}", uploads.log());
     assert_eq!(server.orphans(), begun, "what the killed one left is not yet old");
-    assert_eq!(uploader.stop(), Some(0));
+    assert_eq!(uploader.stop(), Some(0), "{}", uploads.log());
     server.age_orphans(DAY);
     let _uploader = uploads.start();
     uploads.wait_for("it is swept up", |_| server.orphans().is_empty());

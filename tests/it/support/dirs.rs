@@ -1,5 +1,6 @@
 //! Directories that are gone with their owner.
 
+use crate::support::panics;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,6 +13,7 @@ static NEXT: AtomicU32 = AtomicU32::new(0);
 
 impl Dir {
     pub fn new() -> Self {
+        panics::tell_at_once();
         let n = NEXT.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("countersign-test-{}-{n}", std::process::id()));
         fs::create_dir_all(&path).unwrap();

@@ -12,6 +12,7 @@ pub mod namespace;
 pub mod nar;
 pub mod nix;
 pub mod nix_daemon;
+pub mod panics;
 pub mod party;
 pub mod proxy;
 pub mod recorder;

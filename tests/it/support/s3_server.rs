@@ -168,11 +168,13 @@ impl S3Server {
         std::fs::write(path, bytes).unwrap();
     }
 
-    /// What is left of multipart uploads: what they are, and their parts.
+    /// What is left of multipart uploads, by name: what they are, and their parts.
     pub fn orphans(&self) -> Vec<String> {
         let names = std::fs::read_dir(self.dir.path()).unwrap();
         let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        names.filter(|name| name.starts_with(".upload")).collect()
+        let mut names: Vec<_> = names.filter(|name| name.starts_with(".upload")).collect();
+        names.sort();
+        names
     }
 
     /// What is left of multipart uploads is taken for so much older.

@@ -6,8 +6,7 @@ use crate::support::dirs::Dir;
 use crate::support::nix_daemon::NixDaemon;
 use countersign::format::{KeyName, SigningKey, StorePath, VerifyingKey};
 use countersign::state::write_new_secret_key;
-use countersign::upload::{Lock, LockError};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -102,9 +101,7 @@ impl Uploads {
         let mut uploader = Uploader(command.stdout(Stdio::null()).stderr(log).spawn().unwrap());
         // Until then a command would upload by itself, with what it has in its own environment.
         let began = Instant::now();
-        while !matches!(Lock::take(&self.state()), Err(LockError::Taken { .. }))
-            && uploader.try_wait().is_none()
-        {
+        while !has_lock(uploader.id(), &self.state()) && uploader.try_wait().is_none() {
             assert!(began.elapsed() < Duration::from_secs(60), "it does not begin: {}", self.log());
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -180,6 +177,15 @@ impl Drop for Uploader {
         self.0.kill().unwrap_or_default();
         self.0.wait().map(drop).unwrap_or_default();
     }
+}
+
+/// Whether a process holds the lock of a state directory, as the kernel tells it (proc_locks(5)): who tries the lock
+/// instead has it for an instant, and whatever another thread starts just then has it too.
+fn has_lock(process: u32, state: &Path) -> bool {
+    let Ok(lock) = std::fs::metadata(state.join("upload.lock")) else { return false };
+    let (process, inode) = (format!(" {process} "), format!(":{} ", lock.ino()));
+    let locks = std::fs::read_to_string("/proc/locks").unwrap();
+    locks.lines().any(|line| line.contains("FLOCK") && line.contains(&process) && line.contains(&inode))
 }
 
 /// A machine whose daemon calls the hook, as nix.conf has it.
