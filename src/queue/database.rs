@@ -173,6 +173,15 @@ impl Queue {
         })
     }
 
+    /// Whether asking for something leaves anything to do for it.
+    ///
+    /// # Errors
+    /// [`QueueError::Database`].
+    pub fn is_open(&self, wish: &Wish, terms: &Terms) -> Result<bool, QueueError> {
+        let row = self.find(&wish.destination, &wish.path)?;
+        Ok(row.is_none_or(|row| !row.entry.on(Event::Asked(wish.origin), terms).is_finished()))
+    }
+
     /// Tells an entry what happened to it, and wakes what waited for it once it is finished. Returns it as it is
     /// now; `None` if it was dropped meanwhile.
     ///

@@ -68,15 +68,12 @@ impl Intake {
                 wishes.push(Wish { destination, path, origin: Origin::Built, derivation });
             }
         }
-        for wish in &wishes {
-            shared.link.keep(&wish.path).map_err(|error| error.to_string())?;
-        }
+        shared.want(&wishes).map_err(|error| error.to_string())?;
         let what = one.name();
-        crash::point("kept", &what);
-        shared.ask(&wishes).map_err(|error| error.to_string())?;
         crash::point("queued", &what);
+        // The hook keeps whatever it reports.
         for path in record.outputs().iter().filter(|path| wishes.iter().all(|wish| wish.path != **path)) {
-            shared.link.release(path);
+            shared.let_go(path).map_err(|error| error.to_string())?;
         }
         // While some are held, the next one would fare no better.
         let noted = match self.again {

@@ -2,7 +2,8 @@
 //!
 //! One connection for all, made again when it breaks. A path that is *kept* has a temporary root on it, and, where
 //! there is a spool, a link in the spool that the daemon was told of: the first protects at once, the second
-//! survives the uploader.
+//! survives the uploader. A temporary root cannot be taken back, it ends with its connection (Nix's gc.cc,
+//! `addTempRoot`): so the connection is closed when nothing is kept, and replaced when most of what it keeps is let go.
 
 use crate::format::derivation::Derivation;
 use crate::format::{StoreDir, StorePath};
@@ -26,6 +27,8 @@ pub(super) struct Link {
 struct Inner {
     store: Option<Store>,
     kept: HashSet<StorePath>,
+    /// Paths that were let go and have a temporary root on the connection still.
+    stale: usize,
 }
 
 impl Link {
@@ -66,17 +69,31 @@ impl Link {
     ) -> Result<T, StoreError> {
         let mut store = match inner.store.take().filter(Store::is_usable) {
             Some(store) => store,
-            None => {
-                let mut store = Store::connect(&self.address, self.store_dir.clone(), Store::PATIENCE)?;
-                for path in &inner.kept {
-                    store.add_temp_root(path)?;
-                }
-                store
-            }
+            None => self.fresh(inner)?,
         };
         let answer = question(&mut store);
         inner.store = Some(store).filter(Store::is_usable);
         answer
+    }
+
+    /// A new connection, with all that is kept.
+    fn fresh(&self, inner: &mut Inner) -> Result<Store, StoreError> {
+        let mut store = self.another()?;
+        for path in &inner.kept {
+            store.add_temp_root(path)?;
+        }
+        inner.stale = 0;
+        Ok(store)
+    }
+
+    /// Whether a path is kept.
+    pub(super) fn keeps(&self, path: &StorePath) -> bool {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).kept.contains(path)
+    }
+
+    /// What is kept.
+    pub(super) fn kept(&self) -> HashSet<StorePath> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).kept.clone()
     }
 
     /// Keeps a path from being collected.
@@ -102,12 +119,31 @@ impl Link {
 
     /// Lets a path be collected again.
     pub(super) fn release(&self, path: &StorePath) {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner).kept.remove(path);
+        self.let_go(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner), path);
         if let Some(Err(error)) = self.spool.as_ref().map(|spool| spool.unroot(path)) {
             tracing::warn!(%path, %error, "could not let it be collected");
         }
     }
+
+    fn let_go(&self, inner: &mut Inner, path: &StorePath) {
+        if !inner.kept.remove(path) {
+            return;
+        }
+        inner.stale += 1;
+        if inner.kept.is_empty() {
+            (inner.store, inner.stale) = (None, 0);
+        } else if inner.stale > MOST_STALE.max(inner.kept.len()) {
+            // The old one protects what is kept until the new one does.
+            match self.fresh(inner) {
+                Ok(store) => inner.store = Some(store),
+                Err(error) => tracing::debug!(%error, "the connection that keeps paths is not replaced yet"),
+            }
+        }
+    }
 }
+
+/// A connection is not replaced for fewer: each costs the daemon a process.
+const MOST_STALE: usize = 64;
 
 impl Records for &Link {
     fn path_info(&mut self, path: &StorePath) -> Result<Option<PathInfo>, StoreError> {

@@ -21,6 +21,7 @@ mod builds;
 mod folder;
 mod inputs;
 mod intake;
+mod keeping;
 mod keys;
 mod lane;
 mod licence;

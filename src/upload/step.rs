@@ -20,6 +20,7 @@ use crate::upload::builds::Build;
 use crate::upload::folder::Folder;
 use crate::upload::inputs;
 use crate::upload::intake::may_leave;
+use crate::upload::keeping::KeepError;
 use crate::upload::lane::Lane;
 use crate::upload::licence::{Circumstances, Licence, licence};
 use crate::upload::uploader::Shared;
@@ -271,10 +272,7 @@ impl Work<'_> {
             derivation: None,
         };
         let wishes: Vec<Wish> = paths.into_iter().map(wish).collect();
-        for wish in &wishes {
-            self.shared.link.keep(&wish.path)?;
-        }
-        self.shared.ask(&wishes).map_err(|error| Setback::Lane(error.to_string(), Duration::ZERO))
+        Ok(self.shared.want(&wishes)?)
     }
 
     /// What a reference will ask for when its turn comes, if it is sure to go.
@@ -433,6 +431,15 @@ impl From<PlaceError> for Setback {
             | PlaceErrorKind::OtherStore
             | PlaceErrorKind::Unsupported
             | PlaceErrorKind::Local(_) => as_a_whole(&error),
+        }
+    }
+}
+
+impl From<KeepError> for Setback {
+    fn from(error: KeepError) -> Self {
+        match error {
+            KeepError::Store(error) => error.into(),
+            KeepError::Queue(error) => Self::Lane(error.to_string(), Duration::ZERO),
         }
     }
 }

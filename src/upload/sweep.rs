@@ -160,26 +160,7 @@ fn offer(shared: &Shared, store: &mut Store, builds: &[PathInfo]) -> Result<usiz
             wishes.push(Wish { destination, path, origin: Origin::Swept, derivation: None });
         }
     }
-    let mut wishes = shared.queue().unknown(wishes).map_err(|error| error.to_string())?;
-    for wish in &wishes {
-        shared.link.keep(&wish.path).map_err(|error| error.to_string())?;
-        crash::point("swept kept", &wish.path);
-    }
-    // What was collected just before it was kept is no longer wanted.
-    let mut gone = Vec::new();
-    for wish in &wishes {
-        if !gone.contains(&wish.path)
-            && store.path_info(&wish.path).map_err(|error| error.to_string())?.is_none()
-        {
-            shared.link.release(&wish.path);
-            gone.push(wish.path.clone());
-        }
-    }
-    wishes.retain(|wish| !gone.contains(&wish.path));
-    if wishes.is_empty() {
-        return Ok(0);
-    }
-    let found = shared.offer(&wishes).map_err(|error| error.to_string())?;
+    let found = shared.want_unknown(wishes, store).map_err(|error| error.to_string())?;
     for path in &found {
         tracing::info!(%path, "found by the sweep: built here, and no hook has reported it");
         crash::point("swept queued", path);

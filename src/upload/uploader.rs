@@ -13,6 +13,7 @@ use crate::upload::announce::Announcer;
 use crate::upload::asker::Asker;
 use crate::upload::builds::{Build, Builds, ask_caches};
 use crate::upload::intake::Intake;
+use crate::upload::keeping::Keeping;
 use crate::upload::keys::{Keys, KeysError};
 use crate::upload::lane::Lane;
 use crate::upload::link::Link;
@@ -95,6 +96,7 @@ pub(super) struct Shared {
     pub(super) machines: Vec<VerifyingKey>,
     pub(super) keys: Keys,
     pub(super) link: Link,
+    pub(super) keeping: Keeping,
     pub(super) runtime: tokio::runtime::Handle,
     pub(super) asker: Mutex<Asker>,
     /// Where NARs are packed.
@@ -163,6 +165,7 @@ impl Uploader {
             machines: machines.all,
             keys,
             link,
+            keeping: Keeping::default(),
             runtime: runtime.clone(),
             asker: Mutex::new(Asker::new(program, file)),
             packed,
@@ -241,7 +244,7 @@ impl Uploader {
 fn run_intake(shared: &Shared, spool: Option<&Spool>) {
     let notices = spool.map(Spool::notices);
     let mut trouble = String::new();
-    let mut kept = None;
+    let (mut kept, mut cleared) = (None, None);
     let mut intake = Intake::new();
     while !shared.is_stopping() {
         let mut taken = 0;
@@ -249,10 +252,17 @@ fn run_intake(shared: &Shared, spool: Option<&Spool>) {
             // What others put into the queue, as `push` does, is kept from now on.
             let edition = shared.queue().edition().map_err(|error| error.to_string())?;
             if kept != Some(edition) {
-                keep_needed(shared, spool, kept.is_none())?;
+                shared.keep_needed().map_err(|error| error.to_string())?;
                 kept = Some(edition);
             }
-            spool.map_or(Ok(0), |spool| intake.take(shared, spool))
+            let Some(spool) = spool else { return Ok(0) };
+            let taken = intake.take(shared, spool)?;
+            // Not before all that was reported is queued.
+            if taken == 0 && cleared.is_none_or(|at: Instant| at.elapsed() > CLEARING) {
+                clear(shared, spool)?;
+                cleared = Some(Instant::now());
+            }
+            Ok(taken)
         };
         match work() {
             Ok(records) => {
@@ -280,18 +290,13 @@ fn run_builds(shared: &Shared, questions: &Receiver<Build>, mut asker: Asker) {
     ask_caches(&shared.builds, questions, &mut asker, || shared.now(), || shared.is_stopping(), idle);
 }
 
-/// Keeps what is still to go from being collected, and at the start lets go what no entry knows.
-fn keep_needed(shared: &Shared, spool: Option<&Spool>, is_start: bool) -> Result<(), String> {
-    let needed = shared.queue().needed().map_err(|error| error.to_string())?;
-    for path in &needed {
-        shared.link.keep(path).map_err(|error| error.to_string())?;
-    }
-    let Some(spool) = spool.filter(|_| is_start) else { return Ok(()) };
+/// Lets go what no entry knows for a day, whoever has linked to it, and removes what others have left half written.
+fn clear(shared: &Shared, spool: &Spool) -> Result<(), String> {
     let yesterday = Duration::from_secs(86_400);
     let old = |since: std::time::SystemTime| since.elapsed().is_ok_and(|age| age > yesterday);
     let rooted = spool.rooted().map_err(|error| error.to_string())?;
-    for forgotten in rooted.iter().filter(|r| old(r.since) && !needed.contains(&r.path)) {
-        spool.unroot(&forgotten.path).map_err(|error| error.to_string())?;
+    for forgotten in rooted.iter().filter(|rooted| old(rooted.since)) {
+        shared.let_go(&forgotten.path).map_err(|error| error.to_string())?;
     }
     spool.sweep(crate::clock::system_time()).map(drop).map_err(|error| error.to_string())
 }
@@ -364,7 +369,7 @@ impl Shared {
         u32::try_from(RandomState::new().build_hasher().finish() >> 32).unwrap_or_default()
     }
 
-    fn terms(&self) -> Terms {
+    pub(super) fn terms(&self) -> Terms {
         Terms { now: self.now(), give_up_after: self.upload.give_up_after, jitter: self.jitter() }
     }
 
@@ -401,9 +406,8 @@ impl Shared {
         let Some(told) = self.queue().tell(row.id, event, &terms)? else { return Ok(()) };
         crash::point("step noted", &row.path);
         self.log(&told, &row.entry.state);
-        if told.entry.is_finished() && !self.queue().is_needed(&told.path)? {
-            self.link.release(&told.path);
-            crash::point("let go", &row.path);
+        if told.entry.is_finished() {
+            self.let_go(&told.path)?;
         }
         Ok(())
     }
@@ -462,6 +466,9 @@ impl std::fmt::Debug for Shared {
         f.debug_struct("Shared").field("lanes", &self.lanes).field("keys", &self.keys).finish_non_exhaustive()
     }
 }
+
+/// How often what nobody needs is looked for in the spool.
+const CLEARING: Duration = Duration::from_secs(3600);
 
 /// How often to look where nobody tells.
 const LOOK: Duration = Duration::from_secs(1);

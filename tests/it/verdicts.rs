@@ -192,7 +192,7 @@ fn a_late_dissent_withdraws_the_verdict() {
     assert_eq!(served.narinfo(&two.package).verdict(), "endorse", "the second cache was too slow");
     let since = Instant::now();
     while served.narinfo(&two.package).verdict() != "refuse" {
-        assert!(since.elapsed() < Duration::from_secs(10), "the late answer changed nothing");
+        assert!(since.elapsed() < Duration::from_secs(60), "the late answer changed nothing");
         std::thread::sleep(Duration::from_millis(50));
     }
     assert!(!served.serves(&two.package));
@@ -282,10 +282,9 @@ fn a_cache_that_is_black_holed_delays_a_question_once_its_time_and_no_more() {
     let served = Served::with(&text);
     let since = Instant::now();
     assert_eq!(served.narinfo(&two.package).verdict(), "endorse");
-    assert!(since.elapsed() < Duration::from_secs(3));
-    let since = Instant::now();
+    assert!(since.elapsed() < Duration::from_secs(20), "it waited for what never comes");
     assert_eq!(served.narinfo(&two.package).verdict(), "endorse");
-    assert!(since.elapsed() < Duration::from_millis(250), "it is remembered");
+    assert_eq!(two.second.times_asked(&path), 1, "it is not waited for again");
 }
 
 #[test]
@@ -302,7 +301,7 @@ fn the_claims_of_references_are_asked_for_ahead_by_one_level_and_no_nars() {
     let asked = |package: &Package| cache.times_asked(&format!("/{}.narinfo", package.hash()));
     let since = Instant::now();
     while asked(&middle) == 0 {
-        assert!(since.elapsed() < Duration::from_secs(5), "the reference was not asked for");
+        assert!(since.elapsed() < Duration::from_secs(60), "the reference was not asked for");
         std::thread::sleep(Duration::from_millis(10));
     }
     std::thread::sleep(Duration::from_millis(100));
@@ -310,7 +309,7 @@ fn the_claims_of_references_are_asked_for_ahead_by_one_level_and_no_nars() {
     assert!(!cache.asked().iter().any(|a| a.path.starts_with("/nar/")));
     assert_eq!(served.narinfo(&middle).status, 200);
     while asked(&bottom) == 0 {
-        assert!(since.elapsed() < Duration::from_secs(5), "a remembered verdict looks ahead too");
+        assert!(since.elapsed() < Duration::from_secs(60), "a remembered verdict looks ahead too");
         std::thread::sleep(Duration::from_millis(10));
     }
     let times = asked(&middle);

@@ -74,6 +74,21 @@ fn wishes_are_noted_together_or_not_at_all() {
     assert_eq!(queue.rows(false).unwrap(), []);
 }
 
+/// A reference that was published a short while ago stays so, and is looked for again later; who pushes it means it.
+#[test]
+fn what_is_finished_is_open_again_only_to_who_has_it_looked_at_again() {
+    let (_dir, mut queue) = queue();
+    let is_open =
+        |queue: &Queue, origin, seconds| queue.is_open(&wish("acme", 1, origin), &terms(seconds)).unwrap();
+    assert!(is_open(&queue, Origin::Reference, 5), "nothing is known of it");
+    queue.ask(&[wish("acme", 1, Origin::Built)], &terms(5)).unwrap();
+    assert!(is_open(&queue, Origin::Reference, 5), "it waits");
+    let id = queue.find("acme", &path(1)).unwrap().unwrap().id;
+    queue.tell(id, Event::Published, &terms(5)).unwrap();
+    assert!(!is_open(&queue, Origin::Reference, 6) && is_open(&queue, Origin::Reference, 3605));
+    assert!(is_open(&queue, Origin::Pushed, 6));
+}
+
 #[test]
 fn what_is_stored_comes_before_what_is_queued_and_busy_ones_are_left_out() {
     let (_dir, mut queue) = queue();

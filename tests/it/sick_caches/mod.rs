@@ -231,7 +231,7 @@ fn a_cache_that_asks_to_be_left_alone_is() {
             if asked > 1 {
                 break;
             }
-            assert!(since.elapsed() < Duration::from_secs(20), "never asked again");
+            assert!(since.elapsed() < Duration::from_secs(60), "never asked again");
             thread::sleep(20 * MS);
         }
     }
@@ -252,7 +252,7 @@ fn a_burst_of_errors_is_met_with_five_questions_and_probes_and_forgiven_at_the_f
     other.otherwise(Script::Status(404));
     let since = Instant::now();
     let returned = rest.iter().position(|package| {
-        assert!(since.elapsed() < Duration::from_secs(20), "it is not asked again");
+        assert!(since.elapsed() < Duration::from_secs(60), "it is not asked again");
         thread::sleep(50 * MS);
         served.narinfo(package);
         other.times_asked(&narinfo(package)) == 1
@@ -285,7 +285,7 @@ fn a_cache_that_returns_is_met_by_one_question() {
         for package in &packages {
             scope.spawn(move || {
                 while !ask(package) {
-                    assert!(since.elapsed() < Duration::from_secs(30), "never endorsed again");
+                    assert!(since.elapsed() < Duration::from_secs(60), "never endorsed again");
                     thread::sleep(10 * MS);
                 }
             });
@@ -299,7 +299,7 @@ fn a_cache_that_returns_is_met_by_one_question() {
             if !returned.asked().is_empty() {
                 break Instant::now();
             }
-            assert!(since.elapsed() < Duration::from_secs(20), "no probe");
+            assert!(since.elapsed() < Duration::from_secs(60), "no probe");
             thread::sleep(MS);
         };
         // Until it can have answered.
@@ -342,7 +342,7 @@ fn a_black_hole_with_all_its_places_taken_is_found_when_it_answers_again() {
     }
     let since = Instant::now();
     while served.narinfo(&packages[0]).verdict() != "endorse" {
-        assert!(since.elapsed() < Duration::from_secs(20), "it is not found again");
+        assert!(since.elapsed() < Duration::from_secs(60), "it is not found again");
         thread::sleep(50 * MS);
     }
 }
@@ -370,7 +370,7 @@ fn the_status_says_which_cache_is_slow_and_how_slow() {
         if of("slow").state == "slow" {
             break of("slow");
         }
-        assert!(since.elapsed() < Duration::from_secs(20), "{:?}", of("slow"));
+        assert!(since.elapsed() < Duration::from_secs(60), "{:?}", of("slow"));
         thread::sleep(50 * MS);
     };
     assert!(slow.latency_ms.unwrap() >= 1500 && slow.open_for.is_some() && !slow.down, "{slow:?}");

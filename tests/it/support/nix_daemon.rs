@@ -59,7 +59,7 @@ impl NixDaemon {
     }
 
     fn wait_until_it_answers(&self) {
-        for _ in 0..500 {
+        for _ in 0..3000 {
             if std::os::unix::net::UnixStream::connect(self.socket()).is_ok() {
                 return;
             }

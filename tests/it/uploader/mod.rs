@@ -3,6 +3,7 @@
 mod attacks;
 pub(crate) mod crashes;
 mod hooked;
+mod keeping;
 mod network;
 mod processes;
 mod publishing;

@@ -1,8 +1,7 @@
 //! From a build to another machine that installs it.
 
-use crate::support::dirs::Dir;
 use crate::support::nix::{GENERATIONS, Machine};
-use crate::support::nix_daemon::{NixDaemon, full};
+use crate::support::nix_daemon::full;
 use crate::support::uploads::{Uploads, chain, narinfo};
 use countersign::format::{Limits, NarInfo, StoreDir, fingerprint};
 use std::path::Path;
@@ -156,33 +155,6 @@ fn nothing_leaves_that_packages_does_not_match() {
     assert!(said.contains(&format!("it waits for {}", built[0])), "{said}");
     let cache = uploads.dir.join("cache");
     assert!(built.iter().all(|path| narinfo(&cache, path).is_none()));
-}
-
-/// The collector runs while thirty entries wait for a destination: none vanishes, with and without an uploader.
-#[test]
-fn nothing_that_waits_is_collected() {
-    let daemon = NixDaemon::start("2.34");
-    let destination = "[destinations.acme]\nurl = \"http://127.0.0.1:1/\"\npackages = [\"*\"]\n";
-    let uploads = Uploads::with(daemon, Dir::new(), "", destination);
-    let built = uploads.daemon.build(&chain(30, 10));
-    let uploader = uploads.start();
-    let paths: Vec<String> = built.iter().map(full).collect();
-    let mut arguments = vec!["push"];
-    arguments.extend(paths.iter().map(String::as_str));
-    assert_eq!(uploads.run(&arguments).0, Some(1));
-    uploads.daemon.gc();
-    assert!(built.iter().all(|path| uploads.daemon.is_valid(path)), "collected while the uploader runs");
-    uploader.kill();
-    uploads.daemon.gc();
-    assert!(built.iter().all(|path| uploads.daemon.is_valid(path)), "collected while no uploader runs");
-    uploads.configure("", "", DIRECTORY);
-    let _uploader = uploads.start();
-    uploads.ok(&["queue", "retry", "--all"]);
-    uploads.wait();
-    // The uploader keeps them no longer.
-    uploads.daemon.end_connections();
-    uploads.daemon.gc();
-    assert!(built.iter().all(|path| !uploads.daemon.is_valid(path)), "kept although all is uploaded");
 }
 
 /// Two destinations are sent the same path at the same time, several times over: each gets all of it.
