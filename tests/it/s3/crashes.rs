@@ -8,7 +8,8 @@ use crate::uploader::crashes::{
 use countersign::queue::State;
 use std::time::Duration;
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
+/// More than a day: a clock may be set back meanwhile.
+const LATER: Duration = Duration::from_secs(25 * 3600);
 
 /// The points of an upload in parts.
 const PARTS: [&str; 3] = ["part stored", "parts put together", "upload begun"];
@@ -28,7 +29,7 @@ fn killed_at_a_hundred_and_fifty_points_of_uploads_in_parts_nothing_is_lost() {
     let uploads = uploads(&server, "&multipart-threshold=1");
     kill_again_and_again(&uploads, &server.bucket(), 150, &PARTS);
     assert!(!server.orphans().is_empty(), "nobody was killed with an upload open");
-    server.age_orphans(DAY);
+    server.age_orphans(LATER);
     let uploader = uploads.start();
     uploads.wait_for("it is swept up", |_| server.orphans().is_empty());
     assert_eq!(uploader.stop(), Some(0));
@@ -67,7 +68,7 @@ fn killed_at_every_point_of_a_large_file() {
     // The parts go side by side, and the ledger is written meanwhile, so the same count is not the same point each time.
     let met = points(&log);
     assert!(met.len() >= 10 && met.iter().any(|point| point.starts_with("part stored")), "{met:?}");
-    server.age_orphans(DAY);
+    server.age_orphans(LATER);
     let _uploader = uploads.start();
     uploads.wait_for("it is swept up", |_| server.orphans().is_empty());
     assert!(is_whole(&server, &built));
@@ -94,7 +95,7 @@ fn killed_in_the_middle_of_a_large_file() {
     assert!(is_whole(&server, &built), "{}", uploads.log());
     assert_eq!(server.orphans(), begun, "what the killed one left is not yet old");
     assert_eq!(uploader.stop(), Some(0), "{}", uploads.log());
-    server.age_orphans(DAY);
+    server.age_orphans(LATER);
     let _uploader = uploads.start();
     uploads.wait_for("it is swept up", |_| server.orphans().is_empty());
     assert!(is_whole(&server, &built));
