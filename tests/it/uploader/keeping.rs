@@ -3,6 +3,7 @@
 use crate::support::nix_daemon::full;
 use crate::support::uploads::{Uploads, chain, hooked};
 use crate::uploader::crashes::ask;
+use countersign::clock::system_time;
 use countersign::format::{StoreDir, StorePath};
 use countersign::spool::Spool;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
@@ -117,7 +118,7 @@ fn what_nobody_needs_for_a_day_is_let_go() {
 
 /// Has a link be so much older.
 fn age(link: &Path, by: Duration) {
-    let at = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap() - by;
+    let at = system_time().duration_since(SystemTime::UNIX_EPOCH).unwrap() - by;
     let at = Timespec { tv_sec: i64::try_from(at.as_secs()).unwrap(), tv_nsec: 0 };
     let times = Timestamps { last_access: at, last_modification: at };
     utimensat(CWD, link, &times, AtFlags::SYMLINK_NOFOLLOW).unwrap();
