@@ -34,9 +34,9 @@ fn collect(uploads: &Uploads, built: &[StorePath]) {
     });
 }
 
-/// What is linked to for the collector.
+/// What is linked to for the collector; nothing before there is a spool.
 fn roots(uploads: &Uploads) -> Vec<String> {
-    let links = std::fs::read_dir(uploads.dir.join("spool/roots")).unwrap();
+    let Ok(links) = std::fs::read_dir(uploads.dir.join("spool/roots")) else { return Vec::new() };
     links.map(|link| link.unwrap().file_name().into_string().unwrap()).collect()
 }
 
