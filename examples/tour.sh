@@ -56,6 +56,10 @@ done
 } >"$dir/nginx.conf"
 target/nix/$generation/bin/nginx -p "$dir" -c "$dir/nginx.conf" 2>/dev/null &
 started+=($!)
+until curl -so /dev/null "http://127.0.0.1:${ports[2]}/"; do
+  kill -0 "${started[0]}" 2>/dev/null || { cat "$dir/nginx.log" >&2; exit 1; }
+  sleep 0.05
+done
 
 config() { # URL of the second cache
   cat <<CONF
@@ -79,12 +83,12 @@ config "http://127.0.0.1:${ports[1]}" >"$dir/honest.toml"
 config "http://127.0.0.1:${ports[2]}" >"$dir/stolen.toml"
 
 serve() { # CONFIG: sets url, key and server
-  "$COUNTERSIGN" serve --config "$1" 2>"$dir/serve.log" &
+  local log=${1%.toml}.log
+  "$COUNTERSIGN" serve --config "$1" 2>"$log" &
   server=$!
   started+=("$server")
-  for _ in {1..100}; do
-    url=$(sed -n 's/.*\(http:\/\/127[0-9.:]*\).*/\1/p' "$dir/serve.log" | head -n 1)
-    [[ -n $url ]] && break
+  until url=$(grep -m 1 -o 'http://127[0-9.:]*' "$log" 2>/dev/null); do
+    kill -0 "$server" 2>/dev/null || { cat "$log" >&2; exit 1; }
     sleep 0.05
   done
   key=$("$COUNTERSIGN" key public --config "$1")

@@ -11,10 +11,11 @@ mod fault;
 pub use fault::{Fault, How, Times, Where, WrongPart};
 
 use crate::support::party::{Package, Party, compress, extension};
+use crate::support::port::Port;
 use delivery::serve;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread::{self, JoinHandle};
@@ -22,7 +23,7 @@ use std::thread::{self, JoinHandle};
 /// A running cache. It is gone with its owner.
 #[derive(Debug)]
 pub struct BadCache {
-    address: SocketAddr,
+    port: Port,
     shared: Arc<Shared>,
     accepting: Option<JoinHandle<()>>,
 }
@@ -71,10 +72,8 @@ struct Rule {
 impl BadCache {
     /// An empty cache on a port of its own.
     pub fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let mut cache = Self { address, shared: Arc::default(), accepting: None };
-        cache.listen(listener);
+        let mut cache = Self { port: Port::open(), shared: Arc::default(), accepting: None };
+        cache.listen();
         cache
     }
 
@@ -131,25 +130,23 @@ impl BadCache {
 
     /// Nobody listens any more, and open connections are closed.
     pub fn go_down(&mut self) {
+        let Some(accepting) = self.accepting.take() else { return };
         self.shared.stopped.store(true, Ordering::Release);
-        // Wakes the accepting thread.
-        drop(TcpStream::connect(self.address));
+        self.port.stop();
+        accepting.join().unwrap();
         for stream in self.shared.open.lock().unwrap().drain(..).filter_map(|open| open.upgrade()) {
             stream.shutdown(Shutdown::Both).unwrap_or_default();
         }
-        if let Some(accepting) = self.accepting.take() {
-            accepting.join().unwrap();
-        }
     }
 
-    /// Listens again at the same address, with all that it had, unless somebody else does by now.
-    pub fn come_back(&mut self) -> bool {
-        let listener = TcpListener::bind(self.address);
-        listener.map(|listener| self.listen(listener)).is_ok()
+    /// Listens again at the same address, with all that it had.
+    pub fn come_back(&mut self) {
+        self.port.listen_again();
+        self.listen();
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://{}", self.port.address())
     }
 
     /// The requests so far, in their order.
@@ -172,15 +169,11 @@ impl BadCache {
         self.shared.fired.lock().unwrap().clone()
     }
 
-    fn listen(&mut self, listener: TcpListener) {
+    fn listen(&mut self) {
         self.shared.stopped.store(false, Ordering::Release);
-        let shared = Arc::clone(&self.shared);
+        let (port, shared) = (self.port.clone(), Arc::clone(&self.shared));
         self.accepting = Some(thread::spawn(move || {
-            for stream in listener.incoming() {
-                if shared.stopped.load(Ordering::Acquire) {
-                    return;
-                }
-                let Ok(stream) = stream else { continue };
+            while let Some(stream) = port.accept() {
                 let (stream, shared) = (Arc::new(stream), Arc::clone(&shared));
                 {
                     let mut open = shared.open.lock().unwrap();

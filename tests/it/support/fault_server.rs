@@ -3,10 +3,11 @@
 //! Left alone it is a good one: it stores what is put, gives it back with a strong tag, and honours conditions.
 //! One thread a connection over plain sockets, so that a fault can break HTTP itself.
 
+use crate::support::port::Port;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread::{self, JoinHandle};
@@ -74,7 +75,7 @@ impl Request {
 /// A running server. It is gone with its owner.
 #[derive(Debug)]
 pub struct FaultServer {
-    address: SocketAddr,
+    port: Port,
     shared: Arc<Shared>,
     accepting: Option<JoinHandle<()>>,
 }
@@ -99,15 +100,13 @@ struct Rule {
 
 impl FaultServer {
     pub fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let mut server = Self { address, shared: Arc::default(), accepting: None };
-        server.listen(listener);
+        let mut server = Self { port: Port::open(), shared: Arc::default(), accepting: None };
+        server.listen();
         server
     }
 
     pub fn url(&self) -> String {
-        format!("http://{}/", self.address)
+        format!("http://{}/", self.port.address())
     }
 
     /// From now on, does this with every request of a method (`"*"`: any) whose name contains `part`. Of several
@@ -133,20 +132,19 @@ impl FaultServer {
 
     /// Nobody listens any more, and open connections are closed.
     pub fn go_down(&mut self) {
+        let Some(accepting) = self.accepting.take() else { return };
         self.shared.stopped.store(true, Ordering::Release);
-        // Wakes the accepting thread.
-        drop(TcpStream::connect(self.address));
+        self.port.stop();
+        accepting.join().unwrap();
         for stream in self.shared.open.lock().unwrap().drain(..).filter_map(|open| open.upgrade()) {
             stream.shutdown(Shutdown::Both).unwrap_or_default();
-        }
-        if let Some(accepting) = self.accepting.take() {
-            accepting.join().unwrap();
         }
     }
 
     /// Listens again at the same address, with all that it had.
     pub fn come_back(&mut self) {
-        self.listen(TcpListener::bind(self.address).unwrap());
+        self.port.listen_again();
+        self.listen();
     }
 
     pub fn object(&self, name: &str) -> Option<Vec<u8>> {
@@ -182,15 +180,12 @@ impl FaultServer {
         self.shared.rules.lock().unwrap().push(rule);
     }
 
-    fn listen(&mut self, listener: TcpListener) {
+    fn listen(&mut self) {
         self.shared.stopped.store(false, Ordering::Release);
-        let shared = Arc::clone(&self.shared);
+        let (port, shared) = (self.port.clone(), Arc::clone(&self.shared));
         self.accepting = Some(thread::spawn(move || {
-            for stream in listener.incoming() {
-                if shared.stopped.load(Ordering::Acquire) {
-                    return;
-                }
-                let (stream, shared) = (Arc::new(stream.unwrap()), Arc::clone(&shared));
+            while let Some(stream) = port.accept() {
+                let (stream, shared) = (Arc::new(stream), Arc::clone(&shared));
                 shared.open.lock().unwrap().push(Arc::downgrade(&stream));
                 thread::spawn(move || serve(&stream, &shared));
             }

@@ -14,6 +14,7 @@ pub mod nix;
 pub mod nix_daemon;
 pub mod panics;
 pub mod party;
+pub mod port;
 pub mod proxy;
 pub mod recorder;
 pub mod s3_server;

@@ -247,7 +247,7 @@ impl Nginx {
 }
 
 /// Whether somebody listens at a socket: asked of the kernel, since a connection would be one for the daemon.
-fn is_listening(socket: &Path) -> bool {
+pub(super) fn is_listening(socket: &Path) -> bool {
     let sockets = fs::read_to_string("/proc/net/unix").unwrap();
     let path = socket.display().to_string();
     // Num, RefCount, Protocol, Flags (proc(5); 0x10000 is __SO_ACCEPTCON), Type, St, Inode, Path.

@@ -1,6 +1,6 @@
 //! A real Nix daemon with a store of its own: started, built with, collected, stopped.
 
-use crate::support::nix::Machine;
+use crate::support::nix::{Machine, is_listening};
 use countersign::format::{StoreDir, StorePath};
 use countersign::store::{Store, StoreAddress};
 use std::path::PathBuf;
@@ -38,6 +38,8 @@ impl NixDaemon {
         let machine = Machine::new(generation);
         let written = std::fs::read_to_string(machine.dir.join("nix.conf")).unwrap();
         machine.dir.write("nix.conf", format!("{written}{conf}\n"));
+        // Two connections at once must not both be the first to open the store.
+        machine.ok("nix-store", &["--init"]);
         let process = Self::spawn(&machine);
         let daemon = Self { process, machine };
         daemon.wait_until_it_answers();
@@ -60,7 +62,7 @@ impl NixDaemon {
 
     fn wait_until_it_answers(&self) {
         for _ in 0..3000 {
-            if std::os::unix::net::UnixStream::connect(self.socket()).is_ok() {
+            if is_listening(&self.socket()) {
                 return;
             }
             std::thread::sleep(Duration::from_millis(20));

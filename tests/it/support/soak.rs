@@ -4,3 +4,4 @@ pub mod bad_cache;
 pub mod client;
 pub mod dice;
 pub mod party;
+pub mod port;
