@@ -68,6 +68,7 @@ impl Shared {
                 }
             }
             wishes.retain(|wish| !gone.contains(&&wish.path));
+            crash::point("swept kept", &wishes.len());
             Ok(if wishes.is_empty() { Vec::new() } else { self.offer(&wishes)? })
         })?;
         drop(held);

@@ -119,16 +119,19 @@ impl Link {
 
     /// Lets a path be collected again.
     pub(super) fn release(&self, path: &StorePath) {
-        self.let_go(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner), path);
+        {
+            let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+            if inner.kept.remove(path) {
+                self.take_back_roots(&mut inner);
+            }
+        }
         if let Some(Err(error)) = self.spool.as_ref().map(|spool| spool.unroot(path)) {
             tracing::warn!(%path, %error, "could not let it be collected");
         }
     }
 
-    fn let_go(&self, inner: &mut Inner, path: &StorePath) {
-        if !inner.kept.remove(path) {
-            return;
-        }
+    /// One temporary root more is stale: closes the connection or replaces it, where that is worth it.
+    fn take_back_roots(&self, inner: &mut Inner) {
         inner.stale += 1;
         if inner.kept.is_empty() {
             (inner.store, inner.stale) = (None, 0);

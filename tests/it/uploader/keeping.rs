@@ -5,6 +5,7 @@ use crate::support::uploads::{Uploads, chain, hooked};
 use crate::uploader::crashes::ask;
 use countersign::clock::system_time;
 use countersign::format::{StoreDir, StorePath};
+use countersign::queue::{Origin, Queue, Terms, Wish};
 use countersign::spool::Spool;
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 use std::path::Path;
@@ -114,6 +115,32 @@ fn what_nobody_needs_for_a_day_is_let_go() {
     let mut left = roots(&uploads);
     left.sort();
     assert_eq!(left, expected);
+}
+
+/// While one path waits on, most of what is uploaded beside it can be collected.
+#[test]
+fn what_waits_does_not_keep_what_is_uploaded_beside_it() {
+    let uploads = Uploads::new("2.34", DIRECTORY);
+    let both = format!("{DIRECTORY}{}", NOWHERE.replace("acme]", "far]").replace("\"*\"", "\"*-waits\""));
+    uploads.configure("", "", &both);
+    let waits = uploads.daemon.build_one("shell \"acme-waits\" \"echo waits > $out\" {}");
+    let one = |n| format!("(shell \"acme-{n}\" \"echo {n} > $out\" {{}})");
+    let built = uploads.daemon.build(&format!("[ {} ]", (0..140).map(one).collect::<Vec<_>>().join(" ")));
+    let _uploader = uploads.start();
+    let mut all = vec![waits.clone()];
+    all.extend(built.iter().cloned());
+    drop(ask(&uploads, &all));
+    let far =
+        Wish { destination: "far".into(), path: waits.clone(), origin: Origin::Pushed, derivation: None };
+    let terms =
+        Terms { now: countersign::clock::now(), give_up_after: Duration::from_secs(86_400), jitter: 0 };
+    Queue::open(&uploads.state()).unwrap().ask(&[far], &terms).unwrap();
+    uploads.wait_for("all but one are let go", |_| roots(&uploads) == [waits.to_string()]);
+    uploads.wait_for("most are collected", |uploads| {
+        uploads.daemon.gc();
+        built.iter().filter(|path| uploads.daemon.is_valid(path)).count() <= 64
+    });
+    assert!(uploads.daemon.is_valid(&waits));
 }
 
 /// Has a link be so much older.
