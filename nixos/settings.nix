@@ -119,7 +119,7 @@ table {
         default = "/var/spool/countersign";
         description = "Where the hook leaves its notes.";
       };
-      jobs = optional types.ints.positive "How many uploads run at a time.";
+      jobs = optional types.ints.positive "How many paths are packed at a time; half as many more may be on their way to each destination.";
       give-up-after = optional types.str "When an upload that keeps failing is laid aside.";
       sign-remote-builds = optional types.bool "Whether outputs that a remote builder made are signed.";
       inputs = optional (types.enum [ "any" "endorsed" ]) "What must be known of a build's inputs.";

@@ -84,7 +84,7 @@ impl Parts {
     /// 8 MiB, in parts of as much: Nix has 100 MiB and 5 MiB.
     pub const USUAL: Self = Self { from: 8 << 20, size: 8 << 20 };
 
-    /// The most of either. A guess: two uploads at a time hold no more than twice as much.
+    /// The most of either. A guess: what is on its way at a time holds as much each.
     const MOST: u64 = 32 << 20;
 
     fn read(parameters: &mut Parameters) -> Result<Self, Complaint> {

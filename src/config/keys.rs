@@ -181,7 +181,7 @@ const KEYS: &[KeyDoc] = &[
     key("upload.spool-directory", "absolute path", Some(r#""/var/spool/countersign""#),
         "where the post-build hook leaves its notes"),
     key("upload.jobs", "whole number", Some("2"),
-        "how many uploads run at a time"),
+        "how many paths are packed at a time; half as many more may be on their way to each destination"),
     key("upload.give-up-after", "duration", Some(r#""14d""#),
         "when an upload that keeps failing is laid aside"),
     key("upload.sign-remote-builds", "true or false", Some("false"),

@@ -236,7 +236,7 @@ pub struct Upload {
     pub signing_key_files: Vec<PathBuf>,
     /// Where the hook leaves its notes.
     pub spool_directory: PathBuf,
-    /// How many uploads run at a time.
+    /// How many paths are packed at a time.
     pub jobs: NonZeroUsize,
     /// When one that keeps failing is laid aside.
     pub give_up_after: Duration,

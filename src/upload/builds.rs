@@ -148,7 +148,9 @@ pub(super) fn ask_caches(
 ) {
     let mut resumes: Option<Instant> = None;
     while !is_stopping() {
-        let build = match questions.recv_timeout(LOOK) {
+        let mut next = Err(RecvTimeoutError::Timeout);
+        idle(&mut || next = questions.recv_timeout(LOOK));
+        let build = match next {
             Ok(build) => build,
             Err(RecvTimeoutError::Timeout) => continue,
             Err(RecvTimeoutError::Disconnected) => return,

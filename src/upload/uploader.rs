@@ -185,7 +185,9 @@ impl Uploader {
         uploader.spawn("intake".to_owned(), move |shared| run_intake(shared, spool.as_deref()))?;
         uploader.spawn("builds".to_owned(), move |shared| run_builds(shared, &questions, asks))?;
         for index in 0..uploader.shared.lanes.len() {
-            for _ in 0..config.upload.jobs.get() {
+            // While some wait for the destination's answers, the others pack.
+            let jobs = config.upload.jobs.get();
+            for _ in 0..jobs + jobs / 2 {
                 uploader.spawn(format!("lane {index}"), move |shared| {
                     if let Some(lane) = shared.lanes.get(index) {
                         run_lane(shared, lane);
