@@ -116,8 +116,8 @@ fn a_sweep_that_is_killed_loses_nothing() {
     let done = |path| origins(&uploads, path).first().is_some_and(|(state, _)| state == "done");
     for n in 1.. {
         assert!(n < 100, "it never ends: {:?}", std::fs::read_to_string(&log));
-        // More than there are points before the first change that lasts.
-        let after = n % 7 + 1;
+        // The most is more than there are points before one of three threads has noted a step.
+        let after = n % 20 + 1;
         let environment = [
             ("COUNTERSIGN_CRASH_AFTER", after.to_string()),
             ("COUNTERSIGN_CRASH_LOG", log.display().to_string()),

@@ -52,7 +52,8 @@ pub(crate) fn kill_again_and_again(uploads: &Uploads, cache: &Path, most: usize,
             let queue = ask(uploads, &built);
             let mut settled = HashMap::new();
             while !queue.rows(true).unwrap().is_empty() {
-                after = after % 11 + 1;
+                // The most is more than three threads pass before one of them has noted a step.
+                after = after % 17 + 1;
                 run_until_crash(uploads, &queue, &log, after);
                 check_readable(cache);
                 check_not_put_again(cache, &queue, &mut settled);
