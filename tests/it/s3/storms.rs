@@ -89,7 +89,7 @@ fn large(server: &S3Server) -> (Uploads, StorePath) {
 /// The session ends in the middle of a large file: from its third part on the server takes the next one's keys alone.
 fn session_ends_in_the_middle(server: &S3Server) {
     for part in [3, 4, 5] {
-        server.when("PUT", &format!("partNumber={part}&"), S3Fault::Expired("tok-1"));
+        server.when("PUT", &format!("partNumber={part}&"), S3Fault::ExpiredAfter("tok-1", &[1, 2]));
     }
     server.when("POST", "uploadId=", S3Fault::Expired("tok-1"));
 }

@@ -40,6 +40,8 @@ pub enum S3Fault {
     NoConditions(u16, &'static str),
     /// Answers a request that was signed in this session with 403 ExpiredToken, others as it should.
     Expired(&'static str),
+    /// The same, once each of these parts of an upload was asked for: they go side by side, in any order.
+    ExpiredAfter(&'static str, &'static [u32]),
 }
 
 impl S3Fault {
@@ -88,6 +90,8 @@ struct Shared {
     rules: Mutex<Vec<Rule>>,
     log: Mutex<Vec<S3Request>>,
     begun: Begun,
+    /// Held from a condition's check to the end of what it is for: `s3s-fs` does the one and then the other.
+    conditional: tokio::sync::Mutex<()>,
     root: PathBuf,
 }
 
@@ -220,6 +224,10 @@ impl Drop for S3Server {
 }
 
 impl Shared {
+    fn has_seen(&self, part: &str) -> bool {
+        self.log.lock().unwrap().iter().any(|request| request.uri.contains(part))
+    }
+
     /// Notes a request; the newest fault that applies, used up by one.
     fn admit(&self, request: &S3Request) -> Option<S3Fault> {
         self.log.lock().unwrap().push(request.clone());
@@ -305,11 +313,18 @@ async fn serve(
             drop(request.into_body().collect().await.map_err(std::io::Error::other)?);
             return Ok(answer(status, Vec::new(), document(code)));
         }
+        Some(S3Fault::ExpiredAfter(token, parts)) if seen.header("x-amz-security-token") == Some(token) => {
+            while !parts.iter().all(|part| shared.has_seen(&format!("partNumber={part}&"))) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            drop(request.into_body().collect().await.map_err(std::io::Error::other)?);
+            return Ok(answer(403, Vec::new(), document("ExpiredToken")));
+        }
         Some(S3Fault::Expired(token)) if seen.header("x-amz-security-token") == Some(token) => {
             drop(request.into_body().collect().await.map_err(std::io::Error::other)?);
             return Ok(answer(403, Vec::new(), document("ExpiredToken")));
         }
-        Some(S3Fault::NoConditions(..) | S3Fault::Expired(_)) | None => {}
+        Some(S3Fault::NoConditions(..) | S3Fault::Expired(_) | S3Fault::ExpiredAfter(..)) | None => {}
     }
     call(service, request, shared).await
 }
@@ -326,8 +341,12 @@ async fn call(
     let names = |name: &str| query.split('&').any(|pair| pair.split('=').next() == Some(name));
     let (is_list, is_begun) =
         (method == Method::GET && names("uploads"), method == Method::POST && names("uploads"));
+    let is_conditional =
+        ["if-match", "if-none-match"].iter().any(|name| request.headers().contains_key(*name));
     let calling = tokio::spawn(async move {
+        let one = if is_conditional { Some(shared.conditional.lock().await) } else { None };
         let answered = hyper::service::Service::call(&service, request).await;
+        drop(one);
         let answer = answered.map_err(|error| std::io::Error::other(format!("{error:?}")))?;
         // Only where nothing was wrong with its signature.
         if is_list && answer.status() == StatusCode::NOT_IMPLEMENTED {
